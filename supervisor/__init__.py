@@ -1,0 +1,1 @@
+"""The supervisor process and what it decides. Imports nothing, so that heart stays small."""

@@ -1,0 +1,1 @@
+"""The supervisor process: the shell of sockets, files and processes that drives the pure core."""

@@ -1,0 +1,1 @@
+"""The supervision tree: OTP contracts over asyncio tasks and operating system processes."""

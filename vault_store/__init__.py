@@ -1,0 +1,1 @@
+"""Checkpoints and shared-memory hot state."""

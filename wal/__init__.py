@@ -1,0 +1,1 @@
+"""The write-ahead log: records, segments, writer, reader, recovery, verify and repair."""
