@@ -1,0 +1,1 @@
+"""The log for people: JSON lines, rotated, written and followed without holding anybody up."""
