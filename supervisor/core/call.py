@@ -1,0 +1,57 @@
+"""A request on its way through the supervisor. Values only.
+
+admitted --> queued --> delivered --> committed --> answered
+                ^           |
+                +-----------+   its brain died, or was fenced: back to the head of the queue
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from osupervisor.supervisor.core.key import Key
+
+
+class Asker(Protocol):
+    """Where an answer goes. The core hands it back and never looks inside."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """One client waiting for a call's outcome: a call and each copy of it that arrived meanwhile."""
+
+    asker: Asker
+    message_id: int
+    durable: bool = False
+    """Answer only from what is known durable, whatever the mode."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request, from its arrival to its outcome."""
+
+    key: Key
+    key_bytes: bytes
+    """The envelope's key: `key` and `seen` as MessagePack."""
+    seen: int
+    op: str
+    params: bytes
+    """op, args and kwargs as they came: three MessagePack objects one behind the other."""
+    crc: int
+    waiters: list[Waiter]
+    admitted_us: int
+    timeout_us: int
+    """Bounds the wait from admission, and the execution from its start, in microseconds each."""
+    query: bool = False
+    method: str = "call"
+    """`call`, or `state`: then `params` is the path alone."""
+    request: bytes = b""
+    """What is delivered and logged: [op, args, kwargs, t, seed]; fixed at the first delivery."""
+    n: int = 0
+    """Its delivery's number within the epoch; 0 while it is queued."""
+    deliveries: int = 0
+    barrier: int = field(default=0)
+    """Of an executed query: the last LSN that its answer rests on."""
+
+    @property
+    def size(self) -> int:
+        return len(self.params) + len(self.key_bytes)

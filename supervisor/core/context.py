@@ -1,0 +1,139 @@
+"""The core's whole state, in one place, and the few moves that all its parts share. Pure."""
+
+import enum
+from collections import deque
+from dataclasses import dataclass, field
+
+from osupervisor.bridge.port_messages import request_bytes
+from osupervisor.supervisor.core import outcome as outcomes
+from osupervisor.supervisor.core.call import Call, Waiter
+from osupervisor.supervisor.core.fold import Fold
+from osupervisor.supervisor.core.key import Key, PendingKey
+from osupervisor.supervisor.core.lease import Brain, Lease
+from osupervisor.supervisor.core.log_tail import Entry, LogTail
+from osupervisor.supervisor.core.outbox import AnswerFromLog, Outbox
+from osupervisor.supervisor.core.pending import Pending
+from osupervisor.supervisor.core.queue import CallQueue
+from osupervisor.wal import record as records
+from osupervisor.wal.record import Kind
+
+_SEED_STEP = 0x9E3779B97F4A7C15
+_U64 = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of the core; config/default.toml says why."""
+
+    window: int = 256
+    """W: calls delivered and unlogged."""
+    queue_max: int = 10_000
+    queue_bytes_max: int = 64 * 2**20
+    op_timeout_us: int = 30_000_000
+    wait_timeout_us: int = 60_000_000
+    pending_max: int = 100_000
+    strikes_max: int = 3
+
+
+class Mode(enum.Enum):
+    NORMAL = "normal"
+    READONLY = "readonly"
+
+
+@dataclass(slots=True)
+class Context:
+    """What the parts of the core work on. One owner, no locks."""
+
+    limits: Limits
+    fold: Fold
+    log: LogTail
+    queue: CallQueue
+    boot: int
+    seed: int
+    lease: Lease = field(default_factory=Lease)
+    brains: dict[int, Brain] = field(default_factory=dict)
+    live: dict[Key, Call] = field(default_factory=dict)
+    """Calls by key from admission until they are in the fold."""
+    out: Outbox = field(default_factory=Outbox)
+    now_us: int = 0
+    mode: Mode = Mode.NORMAL
+    trouble: str = ""
+    """Why the mode is `readonly`."""
+    arrivals: int = 0
+    timers: list[tuple[int, PendingKey]] = field(default_factory=list)
+    """A heap of what is due when; what has left `pending` meanwhile is skipped."""
+    on_way: set[PendingKey] = field(default_factory=set)
+    unshown: deque[tuple[PendingKey, Pending]] = field(default_factory=deque)
+    """Casts and timers whose commit is not acknowledged yet, in LSN order."""
+    reads: int = 0
+    hold: bool = False
+    """Deliver nothing: the primary is to be idle for a fork or a checkpoint."""
+    checkpoint_wanted: bool = False
+    forks_wanted: deque[int] = field(default_factory=deque)
+    """Ids of the followers that are to be forked from a living brain."""
+
+    def next_seed(self) -> int:
+        self.seed = (self.seed + _SEED_STEP) & _U64
+        return self.seed
+
+    def fix_request(self, call: Call) -> None:
+        """Fix the call's time and seed: at its first delivery, or at a verdict before it."""
+        if not call.request:
+            if call.method == "state":
+                call.request = call.params
+            else:
+                call.request = request_bytes(call.params, self.now_us, self.next_seed())
+
+    def add_record(
+        self,
+        kind: Kind,
+        key: bytes = b"",
+        request: bytes = b"",
+        commit: bytes = b"",
+        *,
+        epoch: int | None = None,
+        call: Call | None = None,
+        outcome: bytes = b"",
+        effects: bytes = b"",
+        checkpoint: bool = False,
+    ) -> int:
+        """Put a record into the batch. Returns its LSN."""
+        log = self.log
+        lsn = log.next_lsn
+        at = self.fold.epoch if epoch is None else epoch
+        data = records.encode(lsn, at, kind, self.now_us, log.durable, key, request, commit)
+        log.add(Entry(kind, data, lsn, at, call, outcome, effects, checkpoint))
+        return lsn
+
+    def answer(self, call: Call, outcome: bytes) -> None:
+        """Answer everybody who waits for the call, and forget them."""
+        answers = self.out.answers
+        for waiter in call.waiters:
+            answers.append((waiter, outcome))
+        call.waiters.clear()
+
+    def show(self, waiter: Waiter, lsn: int, outcome: bytes | None) -> None:
+        """Answer with what stands at `lsn`, as soon as the waiter may know it."""
+        log = self.log
+        if lsn > (log.durable if waiter.durable else log.ack):
+            log.waiting.append((lsn, waiter, outcome))
+        else:
+            self.answer_from(waiter, lsn, outcome)
+
+    def answer_from(self, waiter: Waiter, lsn: int, outcome: bytes | None) -> None:
+        if outcome is None:
+            self.out.actions.append(AnswerFromLog(waiter, lsn))
+        else:
+            self.out.answers.append((waiter, outcome))
+
+    def leave(self, call: Call) -> None:
+        """The call is no longer on its way."""
+        self.live.pop(call.key, None)
+        key = call.key
+        if type(key) is tuple and len(key) == 3:
+            self.on_way.discard(key)
+
+    def refuse_read_only(self, call: Call) -> None:
+        """Refuse a call of which the log holds nothing. A cast or timer stays pending."""
+        self.leave(call)
+        self.answer(call, outcomes.read_only(self.trouble))

@@ -1,0 +1,200 @@
+"""The core of the supervisor: events in, answers, frames and actions out. Pure.
+
+One turn of whoever drives it:
+
+    core.at(log time)
+    core.call(...), core.response(...), core.died(...), ...      what has happened
+    while records := core.turn():                                what has to be appended, in order
+        append them with one write, then core.written(), or core.cut_short(whole, why)
+    take core.out.actions, then each brain's frames, then core.out.answers
+
+It has no clock, no randomness and no I/O; the same object runs the service and the simulator.
+docs/adr and ARCHITECTURE.md say why; the folder's other modules say how.
+"""
+
+from osupervisor.supervisor.core import admission, appending, execution, upkeep
+from osupervisor.supervisor.core.call import Call
+from osupervisor.supervisor.core.context import Context, Limits, Mode
+from osupervisor.supervisor.core.fold import Fold
+from osupervisor.supervisor.core.lease import Brain, LeaseState
+from osupervisor.supervisor.core.log_tail import LogTail
+from osupervisor.supervisor.core.outbox import KillBrain, LoadBrain, Outbox
+from osupervisor.supervisor.core.queue import CallQueue
+
+
+class Core:
+    """Order, lease, epochs, in-flight table, idempotency, redelivery, fencing, acknowledgement."""
+
+    __slots__ = ("context",)
+
+    def __init__(
+        self,
+        fold: Fold,
+        *,
+        always: bool,
+        boot: int,
+        seed: int,
+        limits: Limits,
+        ring_bytes_max: int,
+        since_control: int,
+    ) -> None:
+        """`fold`: what the log says, all of which must be durable (reopen). `boot`: a number that
+        no other start has; `seed`: from which the requests' seeds are counted on."""
+        self.context = Context(
+            limits=limits,
+            fold=fold,
+            log=LogTail(fold.lsn, always, ring_bytes_max, since_control),
+            queue=CallQueue(limits.queue_max, limits.queue_bytes_max),
+            boot=boot,
+            seed=seed,
+            now_us=fold.t_us,
+        )
+        appending.healed(self.context)
+
+    @property
+    def out(self) -> Outbox:
+        return self.context.out
+
+    @property
+    def brains(self) -> dict[int, Brain]:
+        return self.context.brains
+
+    @property
+    def primary(self) -> Brain | None:
+        return self.context.lease.primary
+
+    def at(self, now_us: int) -> None:
+        """Log time goes on; it never goes back."""
+        if now_us > self.context.now_us:
+            self.context.now_us = now_us
+
+    # --- clients
+
+    def call(self, call: Call) -> None:
+        """A client's call, with its one waiter. An empty `key_bytes` means that it has no key."""
+        if not call.key_bytes:
+            admission.name(self.context, call)
+        admission.admit(self.context, call)
+
+    # --- brains
+
+    def ready(
+        self,
+        brain: int,
+        lsn: int,
+        epoch: int,
+        *,
+        version: str,
+        abilities: frozenset[str],
+        queries: frozenset[str],
+    ) -> None:
+        """A brain has the state at `lsn`, whose record stands in `epoch`."""
+        context = self.context
+        at = context.fold.epoch_at(lsn)
+        if lsn > context.log.last or at != epoch:
+            reason = f"it has lsn {lsn} of epoch {epoch}; in this log that is epoch {at}"
+            context.out.actions.append(KillBrain(brain, reason))
+            return
+        view = context.brains.get(brain)
+        if view is None:
+            view = Brain(brain, version, abilities, queries, lsn)
+            context.brains[brain] = view
+        view.sent = lsn
+        if not appending.catch_up(context, view):
+            context.out.actions.append(LoadBrain(brain, lsn))
+
+    def response(
+        self, brain: int, n: int, epoch: int, outcome: bytes, effects: bytes | None, commit: bytes
+    ) -> None:
+        """The primary's response to delivery n. A query's has no effects: None."""
+        view = self.context.brains.get(brain)
+        if view is not None:
+            execution.receive(self.context, view, n, epoch, outcome, effects, commit)
+
+    def read_done(self, brain: int, message_id: int, outcome: bytes) -> None:
+        """A follower's answer to a query."""
+        view = self.context.brains.get(brain)
+        if view is not None:
+            upkeep.read_done(self.context, view, message_id, outcome)
+
+    def fenced(self, brain: int, lsn: int) -> None:
+        view = self.context.brains.get(brain)
+        if view is not None:
+            appending.fenced(self.context, view, lsn)
+
+    def died(self, brain: int, cell: int | None, *, blame: bool = True, hung: bool = False) -> None:
+        """A brain's process has ended and its port was read to the end. See execution.died."""
+        view = self.context.brains.get(brain)
+        if view is not None:
+            execution.died(self.context, view, cell, blame=blame, hung=hung)
+
+    def lagging(self, brain: int) -> None:
+        """Too much waits to be sent to this follower: stop streaming to it."""
+        view = self.context.brains.get(brain)
+        if view is not None:
+            view.streaming = False
+
+    def drained(self, brain: int) -> None:
+        """A lagging follower was sent all that waited: let it catch up."""
+        view = self.context.brains.get(brain)
+        if view is None or view.streaming or self.context.lease.holder is view:
+            return
+        if not appending.catch_up(self.context, view):
+            self.context.out.actions.append(LoadBrain(brain, view.sent))
+
+    def overdue(self, brain: int, cell: int, running_us: int) -> Call | None:
+        """The call that this brain has executed for too long, if it has."""
+        return execution.overdue(self.context, brain, cell, running_us)
+
+    # --- the log
+
+    def turn(self) -> list[bytes]:
+        """Do what can be done, and return the records to append with one write; none: the turn is
+        over."""
+        upkeep.pump(self.context)
+        return self.context.log.records()
+
+    def written(self) -> None:
+        """What `turn` returned is in the log."""
+        appending.written(self.context)
+
+    def cut_short(self, whole: int, trouble: str) -> None:
+        """Of what `turn` returned only the first `whole` records are in the log, and nothing else."""
+        appending.cut_short(self.context, whole, trouble)
+
+    def synced(self, lsn: int) -> None:
+        appending.synced(self.context, lsn)
+
+    def sync_failed(self, trouble: str) -> None:
+        appending.sync_failed(self.context, trouble)
+
+    def healed(self) -> None:
+        """Reopened: every retained record was written again and is durable."""
+        appending.healed(self.context)
+
+    # --- time and house-keeping
+
+    def tick(self, executing: int) -> None:
+        """To be called about ten times a second. `executing`: the n that the primary runs, or 0."""
+        upkeep.expire(self.context, executing)
+        upkeep.check_fence(self.context)
+        execution.confirm(self.context)
+
+    def want_checkpoint(self) -> None:
+        """Have one written as soon as somebody can."""
+        self.context.checkpoint_wanted = True
+
+    def want_fork(self, brain: int) -> bool:
+        """Have a follower with this id forked from a living brain. False: there is none."""
+        context = self.context
+        lease = context.lease
+        if lease.state is LeaseState.VACANT and not any(
+            view.streaming for view in context.brains.values()
+        ):
+            return False
+        context.forks_wanted.append(brain)
+        return True
+
+    @property
+    def read_only(self) -> bool:
+        return self.context.mode is Mode.READONLY

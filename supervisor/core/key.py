@@ -1,0 +1,55 @@
+"""What a request is called: the keys of idempotency, strikes and pending work. Pure.
+
+    in memory                   as MessagePack in a record's envelope     who
+    ------------------------    --------------------------------------    ---------------------------
+    (client, number)            [client: str|bin, number, seen]           the client library
+    "text"                      str                                       any other client
+    (epoch, lsn, i)             [epoch, lsn, i]                           effect i of the commit `lsn`
+    (boot, arrival)             [boot, arrival]                           a call without a key
+
+`seen` travels in the envelope of a library key alone: "I have every answer below this number".
+"""
+
+from typing import TypeAlias, TypeGuard
+
+import msgpack
+
+ClientKey: TypeAlias = tuple[bytes | str, int]
+PendingKey: TypeAlias = tuple[int, int, int]
+ArrivalKey: TypeAlias = tuple[int, int]
+Key: TypeAlias = ClientKey | str | PendingKey | ArrivalKey
+
+_pack = msgpack.Packer().pack
+
+
+def is_client_key(key: Key) -> TypeGuard[ClientKey]:
+    return type(key) is tuple and type(key[0]) is not int
+
+
+def is_pending_key(key: Key) -> TypeGuard[PendingKey]:
+    return type(key) is tuple and len(key) == 3
+
+
+def encode(key: Key, seen: int) -> bytes:
+    """The envelope's key. `seen` counts for a client's key and is dropped for any other."""
+    if type(key) is tuple and len(key) == 2 and type(key[0]) is not int:
+        return _pack((key[0], key[1], seen))
+    return _pack(key)
+
+
+def decode(data: bytes) -> tuple[Key, int]:
+    """The key of an envelope, and its `seen` (0 where there is none). Trusts its checksum."""
+    value = msgpack.unpackb(data)
+    if isinstance(value, str):
+        return value, 0
+    first = value[0]
+    if isinstance(first, (str, bytes)):
+        return (first, value[1]), value[2]
+    return tuple(value), 0
+
+
+def describe(key: Key) -> list[str | int] | str:
+    """The key as JSON can hold it, bytes as hex."""
+    if isinstance(key, str):
+        return key
+    return [part.hex() if isinstance(part, bytes) else part for part in key]

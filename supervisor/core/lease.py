@@ -1,0 +1,69 @@
+"""Brains as the core sees them, and the lease. Values only.
+
+vacant --(lease record appended)--> granting --(written)--> held --(fence)--> fencing --> vacant
+   ^                                    |                     |                  |
+   +------------------------------------+---------------------+------------------+  death
+"""
+
+import enum
+from collections import deque
+from dataclasses import dataclass, field
+
+from osupervisor.supervisor.core.call import Call
+
+
+@dataclass(slots=True, eq=False)
+class Brain:
+    """A brain that said `ready`."""
+
+    id: int
+    version: str
+    abilities: frozenset[str]
+    queries: frozenset[str]
+    sent: int
+    """Last LSN that it has, or that is on its way to it."""
+    streaming: bool = False
+    """It gets each record as it is written; else it is loading, or too far behind."""
+    out: list[bytes] = field(default_factory=list)
+    """Frames for its port, in order; the shell takes them."""
+    reads: dict[int, Call] = field(default_factory=dict)
+    """Queries that it executes as a follower, by message id."""
+
+
+class LeaseState(enum.Enum):
+    VACANT = "vacant"
+    GRANTING = "granting"
+    HELD = "held"
+    FENCING = "fencing"
+
+
+@dataclass(slots=True)
+class Lease:
+    """Who executes, and what it was given."""
+
+    state: LeaseState = LeaseState.VACANT
+    holder: Brain | None = None
+    epoch: int = 0
+    n: int = 0
+    """The last delivery's number."""
+    inflight: deque[Call] = field(default_factory=deque)
+    """Delivered and not yet received back, in the order of n."""
+    last_n: int = 0
+    """The number of the newest commit received."""
+    fencing_since_us: int = 0
+    confirmed_n: int = 0
+    """The number up to which the holder was told that its work is logged."""
+    confirm: tuple[int, int] | None = None
+    """(n, lsn) to be confirmed with the next frame."""
+
+    @property
+    def primary(self) -> Brain | None:
+        return self.holder if self.state is LeaseState.HELD else None
+
+    def drop(self) -> list[Call]:
+        """Nobody holds it any more. Returns what was in flight, in order."""
+        calls = list(self.inflight)
+        self.state, self.holder = LeaseState.VACANT, None
+        self.inflight.clear()
+        self.confirm = None
+        return calls

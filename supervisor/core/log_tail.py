@@ -1,0 +1,106 @@
+"""The end of the log: what is appended, what is durable, and who waits for it. Pure.
+
+    L `last`      last LSN appended
+    d `durable`   last LSN known durable
+    ack           last LSN whose outcome may be shown: L in `everysec`, d in `always`; never goes back
+
+A batch is what one turn of the loop appends with one write. Its entries become part of the fold
+only when they are written. The answers of executed queries travel in it too, without a record:
+they are shown when all before them is.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from osupervisor.supervisor.core.call import Call, Waiter
+from osupervisor.supervisor.core.ring import Ring
+from osupervisor.wal.record import Kind
+
+CONTROL_BYTES_MIN = 4 * 2**20
+CONTROL_FACTOR = 5
+"""A control record is due when the log since the last one exceeds the larger of 4 MiB and five
+times its size: it costs at most a fifth of the log, and a restart reads at most that much."""
+
+
+class Entry(NamedTuple):
+    """One entry of the batch. `record` is empty for an executed query."""
+
+    kind: Kind
+    record: bytes
+    lsn: int
+    epoch: int
+    call: Call | None
+    outcome: bytes
+    effects: bytes
+    checkpoint: bool = False
+
+
+class LogTail:
+    """L, d, the batch, the ring of newest records, and the answers that wait for d."""
+
+    __slots__ = (
+        "always", "batch", "control_size", "durable", "last", "next_lsn", "ring", "since_control",
+        "waiting",
+    )  # fmt: skip
+
+    def __init__(self, last: int, always: bool, ring_bytes_max: int, since_control: int) -> None:
+        self.last = last
+        self.durable = last
+        self.always = always
+        self.ring = Ring(ring_bytes_max, last + 1)
+        self.batch: list[Entry] = []
+        self.next_lsn = last + 1
+        self.since_control = since_control
+        self.control_size = 0
+        self.waiting: deque[tuple[int, Waiter, bytes | None]] = deque()
+        """(LSN, waiter, outcome) of what is appended and not durable, for those that want it so.
+        None for the outcome: it is read from the log."""
+
+    @property
+    def ack(self) -> int:
+        return self.durable if self.always else self.last
+
+    @property
+    def sync_wanted(self) -> bool:
+        """Whether somebody waits for d, or too much lies above it."""
+        return bool(self.waiting) or (
+            self.last > self.durable and self.ring.bytes > self.ring.bytes_max
+        )
+
+    @property
+    def control_due(self) -> bool:
+        return self.since_control > max(CONTROL_BYTES_MIN, CONTROL_FACTOR * self.control_size)
+
+    def add(self, entry: Entry) -> None:
+        """`entry.lsn` must be `next_lsn`, except for a query, which has none of its own."""
+        self.batch.append(entry)
+        if entry.record:
+            self.next_lsn += 1
+
+    def records(self) -> list[bytes]:
+        return [entry.record for entry in self.batch if entry.record]
+
+    def written(self, records: list[bytes]) -> None:
+        """These records are in the log now."""
+        ring = self.ring
+        for record in records:
+            ring.append(record)
+            self.since_control += len(record)
+        self.last += len(records)
+        ring.trim(self.durable)
+
+    def control_written(self, size: int) -> None:
+        self.since_control = 0
+        self.control_size = size
+
+    def synced(self, lsn: int) -> list[tuple[Waiter, bytes | None, int]]:
+        """All up to `lsn` is durable. Returns what may be answered now, in order."""
+        if lsn > self.durable:
+            self.durable = lsn
+            self.ring.trim(lsn)
+        waiting = self.waiting
+        free: list[tuple[Waiter, bytes | None, int]] = []
+        while waiting and waiting[0][0] <= self.durable:
+            at, waiter, outcome = waiting.popleft()
+            free.append((waiter, outcome, at))
+        return free

@@ -1,0 +1,94 @@
+"""Outcomes as bytes: the last two members of an answer, error and result. Pure.
+
+    nil ++ result        a result
+    error map ++ nil     an error: {"code", "message", "hint", "data"}
+
+A brain's outcomes pass through unread; here are made those that are the supervisor's own.
+"""
+
+from typing import Any
+
+import msgpack
+
+_NIL = b"\xc0"
+_EMPTY_ARRAY = b"\x90"
+
+
+def error(code: str, message: str, hint: str, **data: Any) -> bytes:
+    return (
+        bytes(msgpack.packb({"code": code, "message": message, "hint": hint, "data": data})) + _NIL
+    )
+
+
+def result(value: Any) -> bytes:
+    return _NIL + bytes(msgpack.packb(value))
+
+
+def as_commit(outcome: bytes) -> bytes:
+    """The commit part of a record that has an outcome, but neither operations nor effects."""
+    empty = msgpack.packb(_EMPTY_ARRAY)
+    return bytes(msgpack.packb(outcome)) + empty + empty
+
+
+def timeout_waiting(op: str, delivered: bool) -> bytes:
+    hint = (
+        "it had been handed to the brain and may still take effect; ask again under the same key"
+        if delivered
+        else "it had not been started; call again, with a longer timeout_s if the service is busy"
+    )
+    return error("Timeout", f"{op}: its time was up while it waited", hint, delivered=delivered)
+
+
+def timeout_hung(op: str, limit_us: int) -> bytes:
+    return error(
+        "Timeout",
+        f"{op}: ran longer than {limit_us / 1e6:g} s; its brain was killed and its changes undone",
+        "see `osupervisor crashes show` for where it hung; timeout_s or op.timeout_s allow more time",
+        delivered=True,
+    )
+
+
+def quarantined(op: str, strikes: int) -> bytes:
+    return error(
+        "Quarantined",
+        f"{op}: {strikes} brains died while executing this request",
+        "see `osupervisor deadletter ls`; mend the op, then `osupervisor deadletter retry`",
+        strikes=strikes,
+    )
+
+
+def read_only(reason: str) -> bytes:
+    return error(
+        "ReadOnly",
+        f"the log can't be written: {reason}",
+        "this request did nothing; queries are served; call again under the same key, it heals by"
+        " itself as soon as the disk takes writes",
+    )
+
+
+def overloaded(calls: int, size: int) -> bytes:
+    return error(
+        "Overloaded",
+        f"{calls} requests of {size} bytes wait already",
+        "this request did nothing; call again later under the same key"
+        " (queue_max and queue_bytes_max are the bounds)",
+    )
+
+
+def forgotten(seen: int) -> bytes:
+    return error(
+        "ProtocolError",
+        f"this client was silent for too long: it says it has the answers below {seen},"
+        " and nothing is known of it",
+        "whether the request took effect can't be told any more: take a new client id for new"
+        " requests (idempotency.window_s is how long a silent client is remembered)",
+        forgotten=True,
+    )
+
+
+def key_reused(op: str) -> bytes:
+    return error(
+        "ProtocolError",
+        f"{op}: this key was used before, with another op or other arguments",
+        "give each request a key of its own",
+    )
