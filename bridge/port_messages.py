@@ -7,7 +7,8 @@
          [0, id, "kernel.ping", []]                      [1, id, nil, {"lsn", "epoch"}]
          [2, "record", [bin]]   [2, "confirm", [n, lsn]]   [2, "lease", [epoch, lsn]]
          [2, "fence", []]                                [2, "fenced", [lsn]]
-         [2, "load", [{...}]]                            [2, "ready", [{...}]]  [2, "damaged", [{...}]]
+         [2, "load", [{...}]]                            [2, "ready", [{...}]]
+                                                         [2, "damaged", [{...}]]
          [2, "checkpoint", [lsn]]   [2, "spawn", [id]]   [2, "spawned", [id, pid]]
          [2, "shutdown", []]
 
@@ -17,9 +18,9 @@ a second time.
 """
 
 import struct
-from typing import Any, Final
+from typing import Final
 
-import msgpack
+from osupervisor.bridge import packing
 
 READ_ID_MIN: Final = 2**62
 PING_ID_MIN: Final = 2**63
@@ -32,7 +33,7 @@ _CONFIRM = struct.Struct(">IBB8sBBIBQ")
 _HEAD = struct.Struct(">I")
 _TAIL = struct.Struct(">BQBQ")
 
-_pack = msgpack.Packer().pack
+_pack = packing.new_packer().pack
 
 
 def call_frame(n: int, epoch: int, key: bytes, request: bytes) -> bytes:
@@ -86,12 +87,12 @@ def _record_frame(records: bytes) -> bytes:
     )
 
 
-def notify_frame(method: str, *params: Any) -> bytes:
-    return _frame(_pack([2, method, params]))
+def notify_frame(method: str, *params: object) -> bytes:
+    return _frame(_pack([2, method, list(params)]))
 
 
 def ping_frame(message_id: int) -> bytes:
-    return _frame(_pack([0, message_id, "kernel.ping", []]))
+    return _frame(b"\x94\x00" + _pack(message_id) + _pack("kernel.ping") + b"\x90")
 
 
 def _frame(body: bytes) -> bytes:

@@ -1,1 +1,1 @@
-"""The pure core: what is decided of log, lease, deaths and retries. No I/O, no clock, no randomness."""
+"""The pure core: what is decided of log, lease, deaths and retries. No I/O and no clock."""

@@ -8,17 +8,16 @@ because a refusal is a promise that this delivery did nothing.
 from heapq import heappop
 from zlib import crc32
 
-import msgpack
-
+from osupervisor.bridge import packing
 from osupervisor.supervisor.core import outcome as outcomes
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context, Mode
-from osupervisor.supervisor.core.key import is_client_key
 from osupervisor.supervisor.core.key import encode as encode_key
+from osupervisor.supervisor.core.key import is_client_key
 
 
 def admit(context: Context, call: Call) -> None:
-    """Take in a client's call with its one waiter. A call without a key gets one by `name` first."""
+    """Take in a client's call with its one waiter. One without a key gets one by `name` first."""
     key = call.key
     if is_client_key(key):
         window = context.fold.done.clients.get(key[0])
@@ -64,11 +63,11 @@ def _enter(context: Context, call: Call) -> None:
         return
     queue = context.queue
     if not queue.has_room(len(call.params) + len(call.key_bytes)):
-        context.answer(call, outcomes.overloaded(len(queue), queue.bytes))
+        context.answer(call, outcomes.overloaded(len(queue), queue.size_bytes))
         return
     if len(context.fold.pending) >= context.limits.pending_max and not call.query:
         pending = len(context.fold.pending)
-        context.answer(call, outcomes.overloaded(pending, queue.bytes))
+        context.answer(call, outcomes.overloaded(pending, queue.size_bytes))
         return
     context.live[call.key] = call
     queue.append(call)
@@ -115,6 +114,6 @@ def admit_due(context: Context, queue_free: int) -> None:
 
 
 def _op_of(params: bytes) -> str:
-    unpacker = msgpack.Unpacker()
+    unpacker = packing.new_unpacker(len(params) + 1)
     unpacker.feed(params)
     return str(unpacker.unpack())

@@ -17,7 +17,7 @@ class Asker(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One client waiting for a call's outcome: a call and each copy of it that arrived meanwhile."""
+    """One client waiting for an outcome: of a call, or of a copy that arrived meanwhile."""
 
     asker: Asker
     message_id: int

@@ -51,8 +51,8 @@ class Context:
     boot: int
     seed: int
     lease: Lease = field(default_factory=Lease)
-    brains: dict[int, Brain] = field(default_factory=dict)
-    live: dict[Key, Call] = field(default_factory=dict)
+    brains: dict[int, Brain] = field(default_factory=dict[int, Brain])
+    live: dict[Key, Call] = field(default_factory=dict[Key, Call])
     """Calls by key from admission until they are in the fold."""
     out: Outbox = field(default_factory=Outbox)
     now_us: int = 0
@@ -60,16 +60,18 @@ class Context:
     trouble: str = ""
     """Why the mode is `readonly`."""
     arrivals: int = 0
-    timers: list[tuple[int, PendingKey]] = field(default_factory=list)
+    timers: list[tuple[int, PendingKey]] = field(default_factory=list[tuple[int, PendingKey]])
     """A heap of what is due when; what has left `pending` meanwhile is skipped."""
-    on_way: set[PendingKey] = field(default_factory=set)
-    unshown: deque[tuple[PendingKey, Pending]] = field(default_factory=deque)
+    on_way: set[PendingKey] = field(default_factory=set[PendingKey])
+    unshown: deque[tuple[PendingKey, Pending]] = field(
+        default_factory=deque[tuple[PendingKey, Pending]]
+    )
     """Casts and timers whose commit is not acknowledged yet, in LSN order."""
     reads: int = 0
     hold: bool = False
     """Deliver nothing: the primary is to be idle for a fork or a checkpoint."""
     checkpoint_wanted: bool = False
-    forks_wanted: deque[int] = field(default_factory=deque)
+    forks_wanted: deque[int] = field(default_factory=deque[int])
     """Ids of the followers that are to be forked from a living brain."""
 
     def next_seed(self) -> int:

@@ -159,7 +159,7 @@ class Core:
         appending.written(self.context)
 
     def cut_short(self, whole: int, trouble: str) -> None:
-        """Of what `turn` returned only the first `whole` records are in the log, and nothing else."""
+        """Of what `turn` returned the first `whole` records are in the log, and nothing else."""
         appending.cut_short(self.context, whole, trouble)
 
     def synced(self, lsn: int) -> None:

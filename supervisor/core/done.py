@@ -35,7 +35,7 @@ _STEP = 6
 
 
 class Done(NamedTuple):
-    """A request that was executed: where, of which parameters, with which outcome (None: in the log)."""
+    """A request that was executed: where, with which parameters, its outcome (None: in the log)."""
 
     lsn: int
     crc: int

@@ -16,8 +16,7 @@ import zlib
 from collections import deque
 from typing import Any
 
-import msgpack
-
+from osupervisor.bridge import packing
 from osupervisor.supervisor.core import key as keys
 from osupervisor.supervisor.core import pending as pendings
 from osupervisor.supervisor.core.done import DoneTable
@@ -97,10 +96,9 @@ class Fold:
         self.t_us = t_us
         if self.strikes:
             self.strikes.pop(key, None)
-        if type(key) is tuple and type(key[0]) is int:
-            if len(key) == 3:
-                self.pending.pop(key, None)
-        else:
+        if keys.is_pending_key(key):
+            self.pending.pop(key, None)
+        elif type(key) is str or keys.is_client_key(key):
             self.done.put(key, seen, lsn, t_us, crc, outcome)
 
     def death(self, lsn: int, t_us: int, key: Key) -> int:
@@ -133,24 +131,22 @@ class Fold:
 
     def dump(self) -> bytes:
         """The whole fold, as a control record holds it."""
-        return bytes(
-            msgpack.packb(
-                [
-                    CONTROL_VERSION,
-                    self.lsn,
-                    self.epoch,
-                    self.t_us,
-                    list(self.leases),
-                    self.done.dump(),
-                    pendings.dump(self.pending),
-                    [[keys.encode(key, 0), count] for key, count in self.strikes.items()],
-                ]
-            )
+        return packing.pack(
+            [
+                CONTROL_VERSION,
+                self.lsn,
+                self.epoch,
+                self.t_us,
+                list(self.leases),
+                self.done.dump(),
+                pendings.dump(self.pending),
+                [[keys.encode(key, 0), count] for key, count in self.strikes.items()],
+            ]
         )
 
     def restore(self, dumped: bytes) -> None:
         """Become the fold that was dumped. Raises ValueError on a version it does not know."""
-        value: list[Any] = msgpack.unpackb(dumped, strict_map_key=False)
+        value: Any = packing.unpack(dumped)
         if value[0] != CONTROL_VERSION:
             raise ValueError(
                 f"control record: version {value[0]} found, {CONTROL_VERSION} wanted;"
@@ -165,11 +161,13 @@ class Fold:
 
 def split_commit(commit: bytes) -> tuple[bytes, bytes]:
     """Outcome and effects of a commit's three bins."""
-    unpacker = msgpack.Unpacker()
+    unpacker = packing.new_unpacker(len(commit) + 1)
     unpacker.feed(commit)
     outcome = unpacker.unpack()
     unpacker.skip()
-    return outcome, unpacker.unpack()
+    effects = unpacker.unpack()
+    assert isinstance(outcome, bytes) and isinstance(effects, bytes)
+    return outcome, effects
 
 
 def params_crc(request: bytes) -> int:

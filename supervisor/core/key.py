@@ -1,25 +1,25 @@
 """What a request is called: the keys of idempotency, strikes and pending work. Pure.
 
-    in memory                   as MessagePack in a record's envelope     who
-    ------------------------    --------------------------------------    ---------------------------
-    (client, number)            [client: str|bin, number, seen]           the client library
-    "text"                      str                                       any other client
-    (epoch, lsn, i)             [epoch, lsn, i]                           effect i of the commit `lsn`
-    (boot, arrival)             [boot, arrival]                           a call without a key
+    in memory                   as MessagePack in a record's envelope   who
+    ------------------------    ------------------------------------    ---------------------------
+    (client, number)            [client: str|bin, number, seen]         the client library
+    "text"                      str                                     any other client
+    (epoch, lsn, i)             [epoch, lsn, i]                         effect i of commit `lsn`
+    (boot, arrival)             [boot, arrival]                         a call without a key
 
 `seen` travels in the envelope of a library key alone: "I have every answer below this number".
 """
 
-from typing import TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
-import msgpack
+from osupervisor.bridge import packing
 
 ClientKey: TypeAlias = tuple[bytes | str, int]
 PendingKey: TypeAlias = tuple[int, int, int]
 ArrivalKey: TypeAlias = tuple[int, int]
 Key: TypeAlias = ClientKey | str | PendingKey | ArrivalKey
 
-_pack = msgpack.Packer().pack
+_pack = packing.new_packer().pack
 
 
 def is_client_key(key: Key) -> TypeGuard[ClientKey]:
@@ -39,7 +39,7 @@ def encode(key: Key, seen: int) -> bytes:
 
 def decode(data: bytes) -> tuple[Key, int]:
     """The key of an envelope, and its `seen` (0 where there is none). Trusts its checksum."""
-    value = msgpack.unpackb(data)
+    value: Any = packing.unpack(data)
     if isinstance(value, str):
         return value, 0
     first = value[0]

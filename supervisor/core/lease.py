@@ -24,9 +24,9 @@ class Brain:
     """Last LSN that it has, or that is on its way to it."""
     streaming: bool = False
     """It gets each record as it is written; else it is loading, or too far behind."""
-    out: list[bytes] = field(default_factory=list)
+    out: list[bytes] = field(default_factory=list[bytes])
     """Frames for its port, in order; the shell takes them."""
-    reads: dict[int, Call] = field(default_factory=dict)
+    reads: dict[int, Call] = field(default_factory=dict[int, Call])
     """Queries that it executes as a follower, by message id."""
 
 
@@ -46,7 +46,7 @@ class Lease:
     epoch: int = 0
     n: int = 0
     """The last delivery's number."""
-    inflight: deque[Call] = field(default_factory=deque)
+    inflight: deque[Call] = field(default_factory=deque[Call])
     """Delivered and not yet received back, in the order of n."""
     last_n: int = 0
     """The number of the newest commit received."""

@@ -2,7 +2,7 @@
 
     L `last`      last LSN appended
     d `durable`   last LSN known durable
-    ack           last LSN whose outcome may be shown: L in `everysec`, d in `always`; never goes back
+    ack           last LSN whose outcome may be shown: L in `everysec`, d in `always`
 
 A batch is what one turn of the loop appends with one write. Its entries become part of the fold
 only when they are written. The answers of executed queries travel in it too, without a record:
@@ -64,7 +64,7 @@ class LogTail:
     def sync_wanted(self) -> bool:
         """Whether somebody waits for d, or too much lies above it."""
         return bool(self.waiting) or (
-            self.last > self.durable and self.ring.bytes > self.ring.bytes_max
+            self.last > self.durable and self.ring.size_bytes > self.ring.bytes_max
         )
 
     @property

@@ -17,7 +17,7 @@ class KillBrain:
 
 @dataclass(frozen=True, slots=True)
 class LoadBrain:
-    """Hand this brain the checkpoint (when `after` is 0) and the segments with what follows `after`."""
+    """Hand this brain the segments with what follows `after`, at 0 behind the newest checkpoint."""
 
     brain: int
     after: int
@@ -76,5 +76,5 @@ Action: TypeAlias = (
 class Outbox:
     """Filled by the core, emptied by the shell each turn; actions before frames before answers."""
 
-    answers: list[tuple[Waiter, bytes]] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
+    answers: list[tuple[Waiter, bytes]] = field(default_factory=list[tuple[Waiter, bytes]])
+    actions: list[Action] = field(default_factory=list[Action])

@@ -6,28 +6,24 @@
 A brain's outcomes pass through unread; here are made those that are the supervisor's own.
 """
 
-from typing import Any
-
-import msgpack
+from osupervisor.bridge import packing
 
 _NIL = b"\xc0"
 _EMPTY_ARRAY = b"\x90"
 
 
-def error(code: str, message: str, hint: str, **data: Any) -> bytes:
-    return (
-        bytes(msgpack.packb({"code": code, "message": message, "hint": hint, "data": data})) + _NIL
-    )
+def error(code: str, message: str, hint: str, **data: object) -> bytes:
+    return packing.pack({"code": code, "message": message, "hint": hint, "data": data}) + _NIL
 
 
-def result(value: Any) -> bytes:
-    return _NIL + bytes(msgpack.packb(value))
+def result(value: object) -> bytes:
+    return _NIL + packing.pack(value)
 
 
 def as_commit(outcome: bytes) -> bytes:
     """The commit part of a record that has an outcome, but neither operations nor effects."""
-    empty = msgpack.packb(_EMPTY_ARRAY)
-    return bytes(msgpack.packb(outcome)) + empty + empty
+    empty = packing.pack(_EMPTY_ARRAY)
+    return packing.pack(outcome) + empty + empty
 
 
 def timeout_waiting(op: str, delivered: bool) -> bytes:
@@ -43,7 +39,7 @@ def timeout_hung(op: str, limit_us: int) -> bytes:
     return error(
         "Timeout",
         f"{op}: ran longer than {limit_us / 1e6:g} s; its brain was killed and its changes undone",
-        "see `osupervisor crashes show` for where it hung; timeout_s or op.timeout_s allow more time",
+        "see `osupervisor crashes show` for where it hung; timeout_s or op.timeout_s allow more",
         delivered=True,
     )
 

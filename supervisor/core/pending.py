@@ -10,8 +10,7 @@ Of a cast or timer the op, args and kwargs are kept as the bytes they came in.
 
 from typing import Any, NamedTuple
 
-import msgpack
-
+from osupervisor.bridge import packing
 from osupervisor.supervisor.core.key import PendingKey
 
 NO_EFFECTS = b"\x90"
@@ -33,18 +32,19 @@ def parse_effects(
 
     Raises ValueError where the bytes are not what a brain may send.
     """
-    unpacker = msgpack.Unpacker()
-    unpacker.feed(effects)
+    unpacker = packing.new_unpacker(len(effects) + 1)
     found: list[tuple[PendingKey, Pending]] = []
     try:
+        unpacker.feed(effects)
         for index in range(unpacker.read_array_header()):
             members = unpacker.read_array_header()
             kind = unpacker.unpack()
             delay_us = 0
             if kind == "after":
-                delay_us = unpacker.unpack()
-                if type(delay_us) is not int or delay_us < 0:
-                    raise ValueError(f"effect {index}: delay {delay_us!r} is not a duration in us")
+                delay = unpacker.unpack()
+                if not isinstance(delay, int) or delay < 0:
+                    raise ValueError(f"effect {index}: delay {delay!r} is not a duration in us")
+                delay_us = delay
             if kind == "emit" and members == 3:
                 unpacker.skip()
                 unpacker.skip()
@@ -56,7 +56,7 @@ def parse_effects(
                 unpacker.skip()
             call = effects[start : unpacker.tell()]
             found.append(((epoch, lsn, index), Pending(t_us + delay_us, call)))
-    except (msgpack.UnpackException, msgpack.OutOfData) as error:
+    except packing.DECODE_ERRORS as error:
         raise ValueError(f"effects of lsn {lsn} are not MessagePack: {error!r}") from error
     return found
 

@@ -9,12 +9,12 @@ from osupervisor.supervisor.core.call import Call
 class CallQueue:
     """Calls in order of admission; those that come back from a dead brain go to the head."""
 
-    __slots__ = ("_calls", "bytes", "bytes_max", "calls_max")
+    __slots__ = ("_calls", "size_bytes", "bytes_max", "calls_max")
 
     def __init__(self, calls_max: int, bytes_max: int) -> None:
         self.calls_max = calls_max
         self.bytes_max = bytes_max
-        self.bytes = 0
+        self.size_bytes = 0
         self._calls: deque[Call] = deque()
 
     def __len__(self) -> int:
@@ -24,21 +24,21 @@ class CallQueue:
         return iter(self._calls)
 
     def has_room(self, size: int) -> bool:
-        return len(self._calls) < self.calls_max and self.bytes + size <= self.bytes_max
+        return len(self._calls) < self.calls_max and self.size_bytes + size <= self.bytes_max
 
     def append(self, call: Call) -> None:
         self._calls.append(call)
-        self.bytes += call.size
+        self.size_bytes += call.size
 
     def pop(self) -> Call:
         call = self._calls.popleft()
-        self.bytes -= call.size
+        self.size_bytes -= call.size
         return call
 
     def put_back(self, calls: list[Call]) -> None:
         """To the head, in their order. What was admitted once is not refused now."""
         self._calls.extendleft(reversed(calls))
-        self.bytes += sum(call.size for call in calls)
+        self.size_bytes += sum(call.size for call in calls)
 
     def remove_if(self, unwanted: Callable[[Call], bool]) -> list[Call]:
         """Take out all that `unwanted` says yes to, in order."""
@@ -46,5 +46,5 @@ class CallQueue:
         if taken:
             gone = set(map(id, taken))
             self._calls = deque(call for call in self._calls if id(call) not in gone)
-            self.bytes -= sum(call.size for call in taken)
+            self.size_bytes -= sum(call.size for call in taken)
         return taken

@@ -6,24 +6,24 @@ from collections import deque
 class Ring:
     """Whole records in LSN order without gaps, bounded in bytes; it serves followers and reopen."""
 
-    __slots__ = ("_records", "bytes", "bytes_max", "first")
+    __slots__ = ("_records", "size_bytes", "bytes_max", "first")
 
     def __init__(self, bytes_max: int, first: int) -> None:
         self.bytes_max = bytes_max
-        self.bytes = 0
+        self.size_bytes = 0
         self.first = first
         """LSN of the oldest record held; with none held, of the next one."""
         self._records: deque[bytes] = deque()
 
     def append(self, record: bytes) -> None:
         self._records.append(record)
-        self.bytes += len(record)
+        self.size_bytes += len(record)
 
     def trim(self, durable: int) -> None:
         """Let go of the oldest while there are too many, never of one above `durable`."""
         records = self._records
-        while self.bytes > self.bytes_max and self.first <= durable and records:
-            self.bytes -= len(records.popleft())
+        while self.size_bytes > self.bytes_max and self.first <= durable and records:
+            self.size_bytes -= len(records.popleft())
             self.first += 1
 
     def holds(self, lsn: int) -> bool:

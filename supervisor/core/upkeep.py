@@ -1,4 +1,7 @@
-"""What time brings: timers, timeouts, control records, checkpoints, forks, reads without a lease. Pure."""
+"""What time brings: timers, timeouts, control records, checkpoints, forks. Pure.
+
+And reads without a lease, while the log takes no records.
+"""
 
 from osupervisor.bridge import port_messages as port
 from osupervisor.supervisor.core import admission, execution
@@ -27,6 +30,8 @@ def pump(context: Context) -> None:
         _fork(context)
     if not context.log.batch and (context.checkpoint_wanted or context.log.control_due):
         _control(context)
+        if context.log.batch:
+            return
     _release(context)
     execution.deliver(context)
 
@@ -46,7 +51,7 @@ def _control(context: Context) -> None:
 
 
 def _idle(context: Context) -> bool:
-    """Whether the primary has nothing in flight; if it has, nothing more is delivered until then."""
+    """Whether the primary has nothing in flight; if it has, nothing more is delivered till then."""
     lease = context.lease
     if lease.primary is None:
         return False
