@@ -82,9 +82,9 @@ def parse_size(value: object) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """The text in the largest unit, up to days, that leaves no fraction, which `parse_duration` reads back to the same float.
+    """The text in the largest unit, up to days, that leaves no fraction.
 
-    `seconds` is finite and not negative, as `parse_duration` returns it.
+    `seconds` is as `parse_duration` returns it, which reads the text back to the same float.
     """
     exact = Decimal(repr(float(seconds)))
     for unit in ("d", "h", "m", "s", "ms", "us"):

@@ -16,12 +16,20 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 
 class Unit(Enum):
-    """How a setting's number is to be read and shown. Texts, flags and choices have none."""
+    """What a setting's number counts. Texts, flags and choices have none."""
 
     SECONDS = "seconds"
     BYTES = "bytes"
     COUNT = "count"
-    SHARE = "share of 1"
+    SHARE = "share"
+
+
+class Form(Enum):
+    """What a text must look like. `load` makes a path absolute, and the file in a target."""
+
+    PATH = "path"
+    ADDRESS = "address"
+    TARGET = "target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +42,14 @@ class Key:
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 DAY_S = 86_400
 
-Seconds = Annotated[float, Unit.SECONDS, Ge(0.001), Le(DAY_S)]
-"""A wait. Under 1 ms is no wait that a loop can keep; above a day nothing is being waited for."""
-SecondsOrOff = Annotated[float, Unit.SECONDS, Ge(0), Le(DAY_S)]
+Seconds = Annotated[float, Unit.SECONDS]
+Wait = Annotated[Seconds, Ge(0.001), Le(DAY_S)]
+"""Under 1 ms is no wait that a loop can keep; beyond a day nobody is waiting any more."""
 Bytes = Annotated[int, Unit.BYTES]
-BytesOrOff = Annotated[int, Unit.BYTES, Ge(0)]
 Count = Annotated[int, Unit.COUNT]
 Share = Annotated[float, Unit.SHARE, Gt(0), Le(1)]
+Path = Annotated[str, Form.PATH]
+Address = Annotated[str, Form.ADDRESS]
 
 Durability = Literal["everysec", "always"]
 Profile = Literal["", "dev", "prod", "test"]
@@ -51,8 +60,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 class Op:
     """One call of an op: how long it may wait and run, how often it may kill its brain."""
 
-    timeout_s: Seconds = 30.0
-    wait_timeout_s: Seconds = 60.0
+    timeout_s: Wait = 30.0
+    wait_timeout_s: Wait = 60.0
     strikes_max: Annotated[Count, Ge(1), Le(100)] = 3
 
 
@@ -61,36 +70,36 @@ class Wal:
     """The log: its segments, its fsync, what of it stays in memory."""
 
     segment_bytes_max: Annotated[Bytes, Ge(64 * KIB), Le(4 * GIB)] = 64 * MIB
-    sync_interval_s: Annotated[float, Unit.SECONDS, Ge(0.001), Le(60)] = 1.0
+    sync_interval_s: Annotated[Seconds, Ge(0.001), Le(60)] = 1.0
     retained_bytes_max: Annotated[Bytes, Ge(64 * KIB), Le(GIB)] = 8 * MIB
     control_bytes_min: Annotated[Bytes, Ge(4 * KIB), Le(GIB)] = 4 * MIB
-    heal_interval_s: Annotated[float, Unit.SECONDS, Ge(0.01), Le(60)] = 1.0
+    heal_interval_s: Annotated[Seconds, Ge(0.01), Le(60)] = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tape:
     """How much of the log is kept behind the oldest checkpoint, for replay."""
 
-    keep_s: Annotated[float, Unit.SECONDS, Ge(0), Le(36_500 * DAY_S), Key("keep")] = 7.0 * DAY_S
-    bytes_max: BytesOrOff = 10 * GIB
+    keep_s: Annotated[Seconds, Ge(0), Le(36_500 * DAY_S), Key("keep")] = 7.0 * DAY_S
+    bytes_max: Annotated[Bytes, Ge(0)] = 10 * GIB
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """When a checkpoint is written, how it is packed, how many stay."""
 
-    interval_s: Annotated[float, Unit.SECONDS, Ge(0.1), Le(30 * DAY_S)] = 300.0
+    interval_s: Annotated[Seconds, Ge(0.1), Le(30 * DAY_S)] = 300.0
     wal_bytes: Annotated[Bytes, Ge(64 * KIB)] = 256 * MIB
     kept: Annotated[Count, Ge(1), Le(1000)] = 3
     level: Annotated[Count, Ge(1), Le(19)] = 3
-    timeout_s: Seconds = 600.0
+    timeout_s: Wait = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
     """How long the answer to a key is remembered, and for how many keys and clients."""
 
-    window_s: Annotated[float, Unit.SECONDS, Ge(1), Le(30 * DAY_S)] = 600.0
+    window_s: Annotated[Seconds, Ge(0.1), Le(30 * DAY_S)] = 600.0
     keys_max: Annotated[Count, Ge(1), Le(10_000_000)] = 50_000
     clients_max: Annotated[Count, Ge(1), Le(10_000_000)] = 20_000
 
@@ -106,15 +115,15 @@ class Deadletter:
 class Health:
     """When a brain is suspected, when it is killed, when the service counts as degraded."""
 
-    ping_interval_s: Annotated[float, Unit.SECONDS, Ge(0.01), Le(3600)] = 1.0
-    suspicion_s: Annotated[float, Unit.SECONDS, Ge(0.01), Le(3600)] = 1.0
-    silence_s: Annotated[float, Unit.SECONDS, Ge(0.1), Le(3600)] = 5.0
-    sample_interval_s: Annotated[float, Unit.SECONDS, Ge(0.1), Le(3600)] = 1.0
+    ping_interval_s: Annotated[Seconds, Ge(0.01), Le(3600)] = 1.0
+    suspicion_s: Annotated[Seconds, Ge(0.01), Le(3600)] = 1.0
+    silence_s: Annotated[Seconds, Ge(0.1), Le(3600)] = 5.0
+    sample_interval_s: Annotated[Seconds, Ge(0.1), Le(3600)] = 1.0
     cpu_share_max: Share = 0.95
-    cpu_period_s: Annotated[float, Unit.SECONDS, Ge(1), Le(3600)] = 30.0
+    cpu_period_s: Annotated[Seconds, Ge(0.1), Le(3600)] = 30.0
     rss_share_max: Share = 0.8
     queue_share_max: Share = 0.5
-    disk_free_bytes_min: BytesOrOff = GIB
+    disk_free_bytes_min: Annotated[Bytes, Ge(0)] = GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +131,13 @@ class Brain:
     """The brain processes: how many, how they start and stop, what they may take."""
 
     standbys: Annotated[Count, Ge(0), Le(16)] = 1
-    start_timeout_s: Seconds = 30.0
+    start_timeout_s: Wait = 30.0
     start_failures_max: Annotated[Count, Ge(1), Le(1000)] = 5
-    start_failures_period_s: Annotated[float, Unit.SECONDS, Ge(1), Le(3600)] = 30.0
-    shutdown_s: Seconds = 5.0
-    reattach_timeout_s: Annotated[float, Unit.SECONDS, Ge(0.01), Le(60)] = 1.0
-    handover_timeout_s: Annotated[float, Unit.SECONDS, Ge(0), Le(10)] = 0.05
-    memory_bytes_max: BytesOrOff = 0
+    start_failures_period_s: Annotated[Seconds, Ge(1), Le(3600)] = 30.0
+    shutdown_s: Wait = 5.0
+    reattach_timeout_s: Annotated[Seconds, Ge(0.01), Le(60)] = 1.0
+    handover_timeout_s: Annotated[Seconds, Ge(0), Le(10)] = 0.05
+    memory_bytes_max: Annotated[Bytes, Ge(0)] = 0
     output_bytes_per_s: Annotated[Bytes, Ge(KIB), Le(GIB)] = MIB
     output_line_bytes_max: Annotated[Bytes, Ge(128), Le(MIB)] = 16 * KIB
     check_state: bool = False
@@ -139,33 +148,33 @@ class Supervision:
     """The supervision tree's own children: how many restarts are borne, and how fast."""
 
     intensity: Annotated[Count, Ge(0), Le(1000)] = 1
-    period_s: Annotated[float, Unit.SECONDS, Ge(0.1), Le(DAY_S)] = 5.0
-    shutdown_s: Seconds = 5.0
-    backoff_initial_s: Annotated[float, Unit.SECONDS, Ge(0.001), Le(60)] = 0.1
-    backoff_max_s: Annotated[float, Unit.SECONDS, Ge(0.001), Le(3600)] = 30.0
+    period_s: Annotated[Seconds, Ge(0.1), Le(DAY_S)] = 5.0
+    shutdown_s: Wait = 5.0
+    backoff_initial_s: Annotated[Seconds, Ge(0.001), Le(60)] = 0.1
+    backoff_max_s: Annotated[Seconds, Ge(0.001), Le(3600)] = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
     """Who may connect, besides the owner through the Unix socket, and how many."""
 
-    tcp: str = ""
-    token_file: str = ""
+    tcp: Address = ""
+    token_file: Path = ""
     connections_max: Annotated[Count, Ge(1), Le(100_000)] = 4096
     backlog: Annotated[Count, Ge(1), Le(65_535)] = 1024
-    frame_timeout_s: Seconds = 30.0
-    unsent_bytes_max: Annotated[Bytes, Ge(16 * MIB), Le(16 * GIB)] = 64 * MIB
+    frame_timeout_s: Wait = 30.0
+    unsent_bytes_max: Annotated[Bytes, Ge(64 * KIB), Le(16 * GIB)] = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class Heart:
     """The process that outlives the supervisor: when it gives up on one, how fast it retries."""
 
-    watchdog_s: Annotated[float, Unit.SECONDS, Ge(0), Le(3600)] = 10.0
-    start_timeout_s: Annotated[float, Unit.SECONDS, Ge(1), Le(7 * DAY_S)] = 600.0
-    shutdown_s: Seconds = 30.0
-    backoff_initial_s: Annotated[float, Unit.SECONDS, Ge(0.001), Le(60)] = 0.1
-    backoff_max_s: Annotated[float, Unit.SECONDS, Ge(0.001), Le(3600)] = 5.0
+    watchdog_s: Annotated[Seconds, Ge(0), Le(3600)] = 10.0
+    start_timeout_s: Annotated[Seconds, Ge(1), Le(7 * DAY_S)] = 600.0
+    shutdown_s: Wait = 30.0
+    backoff_initial_s: Annotated[Seconds, Ge(0.001), Le(60)] = 0.1
+    backoff_max_s: Annotated[Seconds, Ge(0.001), Le(3600)] = 5.0
     spare: bool = True
 
 
@@ -190,7 +199,7 @@ class Crashes:
 class Metrics:
     """What is counted per op, and where Prometheus may fetch it."""
 
-    http: str = ""
+    http: Address = ""
     ops_max: Annotated[Count, Ge(1), Le(100_000)] = 500
 
 
@@ -205,14 +214,14 @@ class Chaos:
 class Settings:
     """All settings of one service. `load` makes them whole: `root` and `data` are absolute then."""
 
-    target: str = ""
-    root: Annotated[str, MinLen(1)] = "."
-    data: Annotated[str, MinLen(1)] = "data"
+    target: Annotated[str, Form.TARGET] = ""
+    root: Annotated[Path, MinLen(1)] = "."
+    data: Annotated[Path, MinLen(1)] = "data"
     profile: Profile = ""
     durability: Durability = "everysec"
     window: Annotated[Count, Ge(1), Le(65_536)] = 256
     queue_max: Annotated[Count, Ge(1), Le(10_000_000)] = 10_000
-    queue_bytes_max: Annotated[Bytes, Ge(16 * MIB), Le(64 * GIB)] = 64 * MIB
+    queue_bytes_max: Annotated[Bytes, Ge(64 * KIB), Le(64 * GIB)] = 64 * MIB
     op: Op = field(default_factory=Op)
     wal: Wal = field(default_factory=Wal)
     tape: Tape = field(default_factory=Tape)

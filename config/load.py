@@ -1,0 +1,106 @@
+"""From files, variables and flags to Settings, checked whole before anything starts.
+
+`layers` gathers, `meaning` parses, pydantic checks types and bounds against the dataclasses, and
+`contradictions` looks at settings together. This module imports pydantic; the supervisor's
+process, which may not, gets the result through `resolved`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from osupervisor.config.catalogue import CATALOGUE, nested
+from osupervisor.config.contradictions import contradictions, warnings
+from osupervisor.config.errors import SettingsError
+from osupervisor.config.layers import gather
+from osupervisor.config.meaning import bad_value, parse_entries
+from osupervisor.config.setting import Value
+from osupervisor.config.settings import Settings
+from osupervisor.config.source import Gathered, Source
+
+ProfileName = Literal["dev", "prod", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings with their history.
+
+    `provenance` has each key's source. `files`: those that were read. `config_file`: the user's,
+    absolute; None: there is none. `warnings`: sentences about what is allowed and probably not
+    meant, variables that were left alone among them.
+    """
+
+    settings: Settings
+    provenance: Mapping[str, Source]
+    files: tuple[Path, ...]
+    config_file: Path | None
+    warnings: tuple[str, ...]
+
+
+def load(
+    config_file: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object],
+    profile: ProfileName | None,
+    *,
+    cwd: Path | None = None,
+) -> Settings:
+    """The settings in force. `root`, `data`, `token_file` and a file in `target` are absolute.
+
+    `config_file` None: OSUPERVISOR_CONFIG, else ./osupervisor.toml, else none. `flags`: dotted
+    keys; None as a value: not given. Raises SettingsError, with all further mistakes in `more`.
+    """
+    return load_with_provenance(config_file, environ, flags, profile, cwd=cwd).settings
+
+
+def load_with_provenance(
+    config_file: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object],
+    profile: ProfileName | None,
+    *,
+    cwd: Path | None = None,
+) -> Loaded:
+    """As `load`, and says which source set each key."""
+    gathered = gather(config_file, environ, flags, profile, (cwd or Path.cwd()).absolute())
+    values, problems = parse_entries(gathered, environ)
+    problems = gathered.problems + problems
+    settings = _validated(values, gathered, problems)
+    if settings is not None and not problems:
+        problems += [_placed(one, gathered) for one in contradictions(settings)]
+    if problems:
+        problems[0].more = tuple(problems[1:])
+        raise problems[0]
+    assert settings is not None
+    provenance = {key: gathered.source_of(key) for key in CATALOGUE}
+    ignored = tuple(f"variable {name} names no setting: left alone" for name in gathered.ignored)
+    return Loaded(
+        settings,
+        provenance,
+        tuple(gathered.files),
+        gathered.config_file,
+        (*warnings(settings), *ignored),
+    )
+
+
+def _validated(
+    values: Mapping[str, Value], gathered: Gathered, problems: list[SettingsError]
+) -> Settings | None:
+    """What pydantic makes of the values. None: some are out of bounds, as `problems` says now."""
+    try:
+        return TypeAdapter(Settings).validate_python(nested(values))
+    except ValidationError as error:
+        keys = {setting.path: key for key, setting in CATALOGUE.items()}
+        refused = {keys[tuple(map(str, one["loc"]))] for one in error.errors()}
+        for key in (key for key in CATALOGUE if key in refused):
+            problems.append(bad_value(gathered.entries.get(key), CATALOGUE[key]))
+        return None
+
+
+def _placed(problem: SettingsError, gathered: Gathered) -> SettingsError:
+    source = gathered.source_of(problem.key)
+    problem.file, problem.line = source.where, source.line
+    return problem
