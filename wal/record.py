@@ -1,0 +1,168 @@
+"""One log record: its bytes on disk and back. Pure.
+
+    byte   0        4      12      16     17      18       20    28       36       40       44
+           +--------+------+-------+------+-------+--------+-----+--------+--------+--------+
+           | length | lsn  | epoch | kind | flags | key    | t   | synced | commit | header |
+           |        |      |       |      | 0     | length |     |        | length | crc    |
+           +--------+------+-------+------+-------+--------+-----+--------+--------+--------+
+    byte   44                                     length - 4   length
+           +-----------+-----------+-------------+--------+
+           | key bytes | request   | commit      | body   |
+           |           | bytes     | bytes       | crc    |
+           +-----------+-----------+-------------+--------+
+
+Numbers are big-endian and unsigned; `length` counts the whole record, so that the next one begins
+at `length`; the request fills what key and commit leave. The three parts of the body are opaque.
+
+The checksums are CRC-32 (zlib), little-endian, each begun at `CRC_START`: the header's over bytes
+0 to 40, the body's over bytes 44 to `length` - 4. That start is the value that CRC-32 always has
+behind data followed by its own checksum. So behind each of the two it is back at `CRC_START`, and
+
+    crc32(any number of whole records, CRC_START) == CRC_START
+
+checks all their headers and bodies in one call: a wrong bit anywhere moves the value, and nothing
+after it but a second error can move it back. Readers use it for runs of records; where it fails,
+the two checksums of each record tell which one is bad. The header has its own because a flipped
+`length` must not hide what follows. `lsn` catches a record that was moved.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from osupervisor.wal.errors import CorruptRecordError
+
+CRC_START: Final = 0x2144DF1C
+HEADER_SIZE: Final = 44
+TRAILER_SIZE: Final = 4
+OVERHEAD: Final = HEADER_SIZE + TRAILER_SIZE
+
+# A request and a commit have 16 MiB each at most; a control record holds the whole fold, whose
+# tables are bounded but may be larger than both.
+BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+RECORD_BYTES_MAX: Final = BODY_BYTES_MAX + OVERHEAD
+
+_HEAD = struct.Struct(">IQIBBHQQI")
+_CRC = struct.Struct("<I")
+_HEAD_SIZE: Final = _HEAD.size
+
+_pack_head = _HEAD.pack
+_pack_crc = _CRC.pack
+_crc32 = zlib.crc32
+_join = b"".join
+
+
+class Kind(IntEnum):
+    """What a record is for. To a follower all but COMMIT do nothing but count."""
+
+    COMMIT = 1
+    VERDICT = 2
+    DEATH = 3
+    LEASE = 4
+    CONTROL = 5
+
+
+_KINDS: Final = {int(kind): kind for kind in Kind}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record. `t_us` is log time, `synced` the last LSN known durable when it was written."""
+
+    lsn: int
+    epoch: int
+    kind: Kind
+    t_us: int
+    synced: int
+    key: bytes
+    request: bytes
+    commit: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A record's header, checked; the body behind it may still be missing or wrong."""
+
+    length: int
+    lsn: int
+    epoch: int
+    kind: Kind
+    t_us: int
+    synced: int
+    key_length: int
+    commit_length: int
+
+
+def encode(
+    lsn: int,
+    epoch: int,
+    kind: int,
+    t_us: int,
+    synced: int,
+    key: bytes,
+    request: bytes,
+    commit: bytes,
+) -> bytes:
+    """The bytes of one record.
+
+    Raises ValueError when the body is larger than BODY_BYTES_MAX, struct.error when a number
+    doesn't fit its field.
+    """
+    body = _join((key, request, commit))
+    length = len(body) + OVERHEAD
+    if length > RECORD_BYTES_MAX:
+        raise ValueError(f"a record's body has {len(body)} bytes, at most {BODY_BYTES_MAX} fit")
+    head = _pack_head(length, lsn, epoch, kind, 0, len(key), t_us, synced, len(commit))
+    return _join(
+        (head, _pack_crc(_crc32(head, CRC_START)), body, _pack_crc(_crc32(body, CRC_START)))
+    )
+
+
+def decode(buffer: bytes | memoryview, offset: int) -> tuple[Record, int] | None:
+    """The record at `offset`, and the offset after it.
+
+    None: the buffer ends inside the record. That is a torn tail, which a crash during an append
+    leaves behind; it is not an error.
+    Raises CorruptRecordError where a checksum is wrong.
+    """
+    header = decode_header(buffer, offset)
+    if header is None or offset + header.length > len(buffer):
+        return None
+    after = offset + header.length
+    body = memoryview(buffer)[offset + HEADER_SIZE : after]
+    if _crc32(body, CRC_START) != CRC_START:
+        raise CorruptRecordError(offset, "its body's checksum is wrong", header.lsn)
+    commit_at = len(body) - TRAILER_SIZE - header.commit_length
+    record = Record(
+        header.lsn,
+        header.epoch,
+        header.kind,
+        header.t_us,
+        header.synced,
+        bytes(body[: header.key_length]),
+        bytes(body[header.key_length : commit_at]),
+        bytes(body[commit_at : len(body) - TRAILER_SIZE]),
+    )
+    return record, after
+
+
+def decode_header(buffer: bytes | memoryview, offset: int) -> Header | None:
+    """The header at `offset`, checked. None: the buffer ends inside it.
+
+    Raises CorruptRecordError where its checksum is wrong, or where it claims what no writer writes.
+    """
+    if offset + HEADER_SIZE > len(buffer):
+        return None
+    if _crc32(memoryview(buffer)[offset : offset + HEADER_SIZE], CRC_START) != CRC_START:
+        raise CorruptRecordError(offset, "its header's checksum is wrong")
+    length, lsn, epoch, number, flags, key_length, t_us, synced, commit_length = _HEAD.unpack_from(
+        buffer, offset
+    )
+    if not OVERHEAD + key_length + commit_length <= length <= RECORD_BYTES_MAX:
+        raise CorruptRecordError(offset, f"its length {length} does not fit its parts", lsn)
+    kind = _KINDS.get(number)
+    if flags != 0 or kind is None:
+        raise CorruptRecordError(offset, f"kind {number}, flags {flags} are unknown", lsn)
+    return Header(length, lsn, epoch, kind, t_us, synced, key_length, commit_length)
