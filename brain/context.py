@@ -1,0 +1,132 @@
+"""What an execution is given and what it asks for: time, random numbers, effects.
+
+One `Context` belongs to one brain object and is filled anew for each request. Effects are packed at
+the moment they are asked for, so that a later change of a payload does not change what was said:
+
+    ["emit", event, payload map] | ["after", delay us, op, args, kwargs] | ["cast", op, args, kwargs]
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+
+from osupervisor.brain.errors import BrainError, EffectError, UnpackableError
+from osupervisor.brain.packing import array_header, pack
+
+DELAY_S_MAX = 100 * 365.25 * 86400.0
+"""A delay's microseconds stay far inside u64, and nobody waits for more."""
+EVENT_NAME_BYTES_MAX = 256
+EFFECTS_MAX = 10_000
+"""Effects of one request; a loop that asks for effects without end is found here."""
+NO_EFFECTS = b"\x90"
+
+Key = tuple[Any, ...] | str
+CheckArguments = Callable[[str, Sequence[Any], Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The request being executed. `key`: (client, number), a string, (epoch, lsn, i) of the cast or
+    timer, or (boot, arrival). `t_us`: unix microseconds. `seed`: 64 bits.
+    """
+
+    op: str
+    key: Key
+    t_us: int
+    seed: int
+
+
+class Context:
+    """State of the execution now running; `check` is asked whether an own op takes arguments."""
+
+    __slots__ = ("_check", "_effects", "_random", "key", "op", "reading", "seed", "seeded", "t_us")
+
+    def __init__(self, check: CheckArguments) -> None:
+        self._check = check
+        self._effects: list[bytes] = []
+        self._random = Random(0)
+        self.op = ""
+        self.key: Any = None
+        self.t_us = 0
+        self.seed = 0
+        self.seeded = False
+        self.reading = False
+
+    def now(self) -> float:
+        return self.t_us / 1e6
+
+    def random(self) -> Random:
+        """Seeded at the first use in a request: seeding takes 6 us."""
+        if not self.seeded:
+            self._random.seed(self.seed)
+            self.seeded = True
+        return self._random
+
+    def request(self) -> Request:
+        key: Any = self.key
+        if isinstance(key, list):
+            key = tuple(key[:2]) if key and not isinstance(key[0], int) else tuple(key)
+        return Request(self.op, key, self.t_us, self.seed)
+
+    def emit(self, event: str, payload: Mapping[str, Any]) -> None:
+        if not isinstance(event, str) or not 0 < len(event.encode()) <= EVENT_NAME_BYTES_MAX:
+            raise EffectError(
+                "emit", f"found event {event!r}, wanted a name of 1 to {EVENT_NAME_BYTES_MAX} bytes"
+            )
+        self._add("emit", ["emit", event, payload])
+
+    def after(
+        self, seconds: float, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise EffectError(
+                "after", f"found a delay of type {type(seconds).__name__}, wanted seconds"
+            )
+        if not (math.isfinite(seconds) and 0 <= seconds <= DELAY_S_MAX):
+            raise EffectError("after", f"found {seconds!r} s, wanted 0 to {DELAY_S_MAX:.0f} s")
+        self._check_op("after", op, args, kwargs)
+        self._add("after", ["after", round(seconds * 1e6), op, args, kwargs])
+
+    def cast(self, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        self._check_op("cast", op, args, kwargs)
+        self._add("cast", ["cast", op, args, kwargs])
+
+    def take_effects(self) -> bytes:
+        """The packed effects asked for since the last call; leaves none behind."""
+        effects = self._effects
+        if not effects:
+            return NO_EFFECTS
+        packed = array_header(len(effects)) + b"".join(effects)
+        effects.clear()
+        return packed
+
+    def drop_effects(self) -> None:
+        self._effects.clear()
+
+    def _check_op(
+        self, effect: str, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        try:
+            self._check(op, args, kwargs)
+        except BrainError as error:
+            raise EffectError(effect, str(error)) from None
+
+    def _add(self, name: str, effect: list[Any]) -> None:
+        if self.reading:
+            raise EffectError(name, "a query asks for no effects; mark the method with @op")
+        if len(self._effects) >= EFFECTS_MAX:
+            raise EffectError(name, f"found more than {EFFECTS_MAX} effects in one request")
+        try:
+            self._effects.append(pack(effect))
+        except UnpackableError as error:
+            raise EffectError(name, str(error)) from None
+
+
+def unpack_effects(packed: bytes) -> list[list[Any]]:
+    """The effects of a commit as lists, for a test or a display."""
+    effects: list[list[Any]] = msgpack.unpackb(packed, strict_map_key=False)
+    return effects

@@ -1,0 +1,161 @@
+"""Executes one request on the state: a reply, state operations, effects, and how to undo it.
+
+A request happens whole or not at all: an exception, a refused argument, a result that can't be
+carried or a commit that is too large roll the state back, and the outcome is an error. What comes
+back is bytes, ready for the port:
+
+    outcome   nil ++ result, or error map ++ nil      (the last two members of the answer)
+    ops       array of state operations; None for a query, which is not logged
+    effects   array of effects
+
+Only what leaves the state unknown (a rollback that fails) passes through as an exception: the
+process must end then.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import msgpack  # type: ignore[import-untyped]
+
+from osupervisor.brain import failure
+from osupervisor.brain.context import NO_EFFECTS, Context
+from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, UnpackableError
+from osupervisor.brain.packing import pack
+from osupervisor.brain.program import Op, Program
+from osupervisor.brain.state import StateTree
+
+COMMIT_BYTES_MAX = 16 * 2**20
+OUTCOME_BYTES_MAX = COMMIT_BYTES_MAX - 64
+"""The outcome travels in a client's frame of 16 MiB, beside the message's id."""
+NO_OPS = b"\x90"
+NIL = b"\xc0"
+
+Executed = tuple[bytes, bytes | None, bytes, Any]
+"""outcome, ops (None: a query), effects, undo (None: nothing to undo)."""
+
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+_packb = msgpack.Packer(autoreset=True).pack
+
+
+class Executor:
+    """Runs requests on one brain object and its state tree."""
+
+    def __init__(self, program: Program, tree: StateTree) -> None:
+        """Raises LoadError when the class's `__init__` fails."""
+        self.program = program
+        self.tree = tree
+        self._context = Context(self._check_own)
+        self._brain = _construct(program)
+        self._table = {
+            name: (op, getattr(self._brain, name), op.arguments.exact, op.kind == "query")
+            for name, op in program.ops.items()
+        }
+        attributes = self._brain.__dict__
+        attributes.update({name: gene.default for name, gene in program.genes.items()})
+        attributes["_context"] = self._context
+        self.attach()
+
+    def attach(self) -> None:
+        """Show the brain the tree's roots; to be called again after a load."""
+        self._brain.__dict__["state"] = self.tree.root
+        self._brain.__dict__["hot"] = self.tree.hot
+
+    def execute(self, key: Any, request: Sequence[Any]) -> Executed:
+        """Execute `[op, args, kwargs, t_us, seed]` as the request with `key`."""
+        context = self._context
+        try:
+            name, args, kwargs, context.t_us, context.seed = request
+            op, method, exact, reading = self._table[name]
+        except (KeyError, TypeError, ValueError):
+            return failure.not_found(request, self.program), NO_OPS, NO_EFFECTS, None
+        context.key = key
+        context.op = name
+        context.seeded = False
+        if reading:
+            return self._query(op, method, args, kwargs)
+        if kwargs or type(args) is not list or tuple(map(type, args)) not in exact:
+            try:
+                args, kwargs = op.arguments.check(args, kwargs)
+            except ArgumentsError as error:
+                return failure.invalid(error), NO_OPS, NO_EFFECTS, None
+        tree = self.tree
+        tree.begin()
+        try:
+            result = method(*args, **kwargs)
+            outcome = NIL + (_packb(result) if type(result) in _SCALARS else pack(result))
+            effects = context.take_effects()
+            ops, undo = tree.finish()
+        except BaseException as error:
+            tree.rollback_open()
+            context.drop_effects()
+            return failure.failed(error), NO_OPS, NO_EFFECTS, None
+        if len(outcome) + len(ops) + len(effects) > OUTCOME_BYTES_MAX:
+            tree.rollback(undo)
+            too_large = failure.too_large(len(outcome), len(ops), len(effects))
+            return too_large, NO_OPS, NO_EFFECTS, None
+        return outcome, ops, effects, undo
+
+    def activity(self) -> tuple[str, bytes]:
+        """Name and packed key of the request last begun; safe in a signal handler."""
+        return self._context.op, msgpack.packb(self._context.key)
+
+    def state(self, path: Sequence[Any]) -> bytes:
+        """The outcome of reading the state at `path`, an array of keys; `[]` is all of it."""
+        try:
+            return _bounded(NIL + pack(self.tree.resolve(path)))
+        except BrainError as error:
+            return failure.invalid_path(error)
+
+    def read(self, request: Sequence[Any]) -> bytes:
+        """The outcome of a query executed by a follower; an op is refused unexecuted."""
+        name = request[0] if request else None
+        entry = self._table.get(name) if isinstance(name, str) else None
+        if entry is not None and not entry[3]:
+            return failure.not_a_query(entry[0].name)
+        return self.execute(None, request)[0]
+
+    def _query(
+        self, op: Op, method: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Executed:
+        try:
+            args, kwargs = op.arguments.check(args, kwargs)
+        except ArgumentsError as error:
+            return failure.invalid(error), None, NO_EFFECTS, None
+        self._context.reading = True
+        try:
+            with self.tree.read_only():
+                outcome = _bounded(NIL + pack(method(*args, **kwargs)))
+        except BaseException as error:
+            outcome = failure.failed(error)
+        finally:
+            self._context.reading = False
+        return outcome, None, NO_EFFECTS, None
+
+    def _check_own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """For `after` and `cast`: raises BrainError unless the own op takes these arguments."""
+        entry = self._table.get(name) if isinstance(cast(object, name), str) else None
+        if entry is None:
+            raise BrainError(f"no op {name!r}; there are: {', '.join(self._table)}")
+        if entry[3]:
+            raise BrainError(f"{name} is a query: it changes nothing and nobody gets its result")
+        entry[0].arguments.check(list(args), dict(kwargs))
+
+
+def _bounded(outcome: bytes) -> bytes:
+    if len(outcome) > OUTCOME_BYTES_MAX:
+        return failure.too_large(len(outcome), 0, 0)
+    return outcome
+
+
+def _construct(program: Program) -> Any:
+    try:
+        return program.cls()
+    except Exception as error:
+        raise LoadError(
+            program.target,
+            f"{program.cls.__name__}() raised {type(error).__name__}: {error}",
+            "__init__ takes no arguments, sets constants only and sees no state",
+        ) from error
+
+
+__all__ = ["COMMIT_BYTES_MAX", "OUTCOME_BYTES_MAX", "Executed", "Executor", "UnpackableError"]

@@ -1,0 +1,101 @@
+"""The brain's end of its line: datagrams that bring descriptors.
+
+    ["load"]  state file, segments     ["checkpoint", lsn]  file, pipe
+    ["spawn", brain id]  port, line, hot segment, output     ["port", epoch]  port, output
+
+All but "port" belong to a port message of the same name and were sent before it, by the supervisor
+of that port. What is left of a dead supervisor's is closed unread when a new port is waited for; a
+new port that comes early is kept.
+"""
+
+import os
+import socket
+from typing import Any, Final
+
+import msgpack  # type: ignore[import-untyped]
+
+from osupervisor.brain.errors import PortError
+
+DATAGRAM_BYTES_MAX: Final = 64 * 1024
+DESCRIPTORS_MAX: Final = 253
+"""Linux's SCM_MAX_FD."""
+
+
+class Line:
+    """A connected SOCK_SEQPACKET socket, read only when something is expected on it."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(True)
+        self.socket = connected
+        self._new_port: tuple[list[Any], list[int]] | None = None
+
+    def descriptors(self, name: str, arguments: list[Any], timeout_s: float) -> list[int]:
+        """Those of the datagram `[name, *arguments]`; the caller closes them.
+
+        Raises PortError when it doesn't come in time, or another one does.
+        """
+        self.socket.settimeout(timeout_s)
+        try:
+            while True:
+                found = self._receive()
+                if found is None:
+                    raise PortError(f"the line ended where {name!r} was expected")
+                message, descriptors = found
+                if message[0] == "port":
+                    self._keep(message, descriptors)
+                elif message == [name, *arguments]:
+                    return descriptors
+                else:
+                    close_all(descriptors)
+                    raise PortError(f"found {message!r:.80} on the line, wanted {name!r}")
+        except TimeoutError:
+            raise PortError(f"no {name!r} on the line within {timeout_s} s") from None
+        finally:
+            self.socket.settimeout(None)
+
+    def new_port(self) -> list[int] | None:
+        """Wait for `["port", epoch]`; its descriptors. None: end of file, nobody will send one."""
+        while self._new_port is None:
+            found = self._receive()
+            if found is None:
+                return None
+            if found[0][0] == "port":
+                self._keep(*found)
+            else:
+                close_all(found[1])
+        _message, descriptors = self._new_port
+        self._new_port = None
+        return descriptors
+
+    def close(self) -> None:
+        self.socket.close()
+        if self._new_port is not None:
+            close_all(self._new_port[1])
+            self._new_port = None
+
+    def _keep(self, message: list[Any], descriptors: list[int]) -> None:
+        """The newest port counts: whoever sent an older one is dead."""
+        if self._new_port is not None:
+            close_all(self._new_port[1])
+        self._new_port = (message, descriptors)
+
+    def _receive(self) -> tuple[list[Any], list[int]] | None:
+        try:
+            data, descriptors, _flags, _address = socket.recv_fds(
+                self.socket, DATAGRAM_BYTES_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionError:
+            return None
+        if not data:
+            close_all(descriptors)
+            return None
+        message = msgpack.unpackb(data)
+        if not isinstance(message, list) or not message:
+            close_all(descriptors)
+            raise PortError(f"found {message!r:.80} on the line, wanted an array")
+        return message, descriptors
+
+
+def close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,134 @@
+"""Loads a follower from descriptors: a checkpoint's state file and the log's segments behind it.
+
+Every byte used is covered by a checksum, and what is damaged is named by descriptor, offset and LSN:
+the supervisor knows which file that was, and falls back to an older checkpoint or refuses to start.
+"""
+
+import gc
+from dataclasses import dataclass
+from typing import Any, Final
+
+from osupervisor.brain.errors import BrainError, FollowerError, PortError
+from osupervisor.brain.follower import Follower
+from osupervisor.brain.state import StateTree
+from osupervisor.vault_store.errors import CorruptCheckpointError
+from osupervisor.vault_store.state_reader import read_state
+from osupervisor.wal import reader
+from osupervisor.wal.errors import CorruptRecordError, CorruptSegmentError, WalError
+
+_DAMAGE: Final = (CorruptCheckpointError, WalError, FollowerError)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A load message, checked. `segments`: first and last LSN to use of each segment descriptor."""
+
+    checkpoint: int | None
+    segments: list[tuple[int, int]]
+    upto: int
+    epoch: int
+
+
+class DamagedError(BrainError):
+    """A file is damaged; `report` is what the supervisor is told."""
+
+    def __init__(self, file: int, offset: int, lsn: int, reason: str) -> None:
+        self.report = {"file": file, "offset": offset, "lsn": lsn, "reason": reason}
+        super().__init__(f"descriptor {file}, offset {offset}, LSN {lsn}: {reason}")
+
+
+def load(tree: StateTree, params: dict[str, Any], descriptors: list[int]) -> Follower:
+    """Fill `tree` with the state at `upto`; the descriptors stay open.
+
+    Raises DamagedError naming the first descriptor that is damaged, PortError when the message
+    and the descriptors contradict each other. The tree is then to be thrown away.
+    """
+    plan = _plan(params, len(descriptors))
+    follower = Follower(tree)
+    files = list(enumerate(descriptors))
+    with _CollectorAtRest():
+        if plan.checkpoint is not None:
+            index, fd = files.pop(0)
+            _load_checkpoint(tree, index, fd)
+            follower.lsn = plan.checkpoint
+        for (index, fd), (first, last) in zip(files, plan.segments, strict=True):
+            _replay(follower, index, fd, first, min(last, plan.upto))
+        if follower.lsn != plan.upto:
+            raise PortError(f"the descriptors end at LSN {follower.lsn}, wanted {plan.upto}")
+    follower.epoch = _epoch(plan, files)
+    return follower
+
+
+def _plan(params: dict[str, Any], descriptors: int) -> Plan:
+    plan = Plan(
+        params["checkpoint"],
+        [(first, last) for first, last in params["segments"]],
+        params["upto"],
+        params.get("epoch", 0),
+    )
+    wanted = len(plan.segments) + (plan.checkpoint is not None)
+    if descriptors != wanted:
+        raise PortError(f"a load names {wanted} files and brought {descriptors} descriptors")
+    return plan
+
+
+def _load_checkpoint(tree: StateTree, index: int, fd: int) -> None:
+    try:
+        state, hot = read_state(fd)
+    except CorruptCheckpointError as error:
+        raise DamagedError(index, error.offset, 0, error.reason) from error
+    except OSError as error:
+        raise DamagedError(index, 0, 0, f"can't be read: {error.strerror}") from error
+    tree.load(state, hot)
+
+
+def _replay(follower: Follower, index: int, fd: int, first: int, last: int) -> None:
+    """Apply the commits behind the follower's LSN, up to `last`."""
+    if first > follower.lsn + 1:
+        raise PortError(f"segments leave out LSN {follower.lsn + 1} to {first - 1}")
+    if last <= follower.lsn:
+        return
+    try:
+        apply_commit = follower.apply_commit
+        for lsn, _epoch_of_commit, commit in reader.iter_commits(fd, follower.lsn, last):
+            apply_commit(commit, lsn)
+    except (CorruptRecordError, CorruptSegmentError) as error:
+        raise _damaged(index, error) from error
+    except FollowerError as error:
+        raise DamagedError(index, 0, 0, str(error)) from error
+    except OSError as error:
+        raise DamagedError(index, 0, 0, f"can't be read: {error.strerror}") from error
+    follower.lsn = last
+
+
+def _damaged(index: int, error: WalError) -> DamagedError:
+    offset: int = getattr(error, "offset", 0)
+    lsn: int | None = getattr(error, "lsn", None)
+    reason: str = getattr(error, "reason", str(error))
+    return DamagedError(index, offset, lsn or 0, reason)
+
+
+def _epoch(plan: Plan, files: list[tuple[int, int]]) -> int:
+    """The epoch of the last record, or the message's own where no segment holds that record."""
+    for (index, fd), (first, last) in zip(files, plan.segments, strict=True):
+        if first <= plan.upto <= last:
+            try:
+                record = reader.find(fd, plan.upto)
+            except WalError as error:
+                raise _damaged(index, error) from error
+            if record is not None:
+                return record.epoch
+    return plan.epoch
+
+
+class _CollectorAtRest:
+    """No collection while a state is built: nothing of it is garbage, and each would walk it all."""
+
+    def __enter__(self) -> None:
+        self._enabled = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *_exception: object) -> None:
+        gc.freeze()
+        if self._enabled:
+            gc.enable()

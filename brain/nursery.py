@@ -1,0 +1,164 @@
+"""The nursery: imports the brain's code once and forks brains from it.
+
+    python -m osupervisor.brain.nursery TARGET        descriptor 3: SOCK_SEQPACKET to the supervisor
+
+    N>S ["ready", version, schema] | ["failed", text]
+    S>N ["spawn", brain_id] + port, line, hot segment, output     N>S ["spawned", brain_id, pid]
+    N>S ["exited", pid, status]    status as os.waitpid gives it
+
+One thread, no event loop, everything imported frozen for the collector, so that a fork is safe and
+cheap. It is the subreaper: brains that brains forked end at it too. At end of file on descriptor 3
+it exits; its brains live on. `schema` may be longer than a datagram: then it is nil, and comes with
+the first brain's `ready`.
+"""
+
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, Final
+
+import msgpack  # type: ignore[import-untyped]
+
+from osupervisor.brain import diagnostics, worker
+from osupervisor.brain.errors import LoadError
+from osupervisor.brain.fork import fork_child
+from osupervisor.brain.line import DATAGRAM_BYTES_MAX, close_all
+from osupervisor.brain.loader import Loaded, load_target
+
+CONTROL_FD: Final = 3
+DESCRIPTORS_PER_BRAIN: Final = 4
+EXIT_FAILED: Final = 78
+"""EX_CONFIG: the target can't be loaded; starting again without a change doesn't help."""
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+class Nursery:
+    """Forks brains on demand and tells of their ends."""
+
+    def __init__(self, control: socket.socket, loaded: Loaded) -> None:
+        self._control = control
+        self._loaded = loaded
+        self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def run(self) -> None:
+        """Serve until end of file."""
+        signal.signal(signal.SIGCHLD, _only_wake)
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        self._say_ready()
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._wake_reader, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _event in poll.poll()}
+            if self._wake_reader in ready:
+                _drain(self._wake_reader)
+                self._reap()
+            if self._control.fileno() in ready and not self._serve_one():
+                return
+
+    def _say_ready(self) -> None:
+        version = self._loaded.version
+        message = msgpack.packb(["ready", version, self._loaded.schema])
+        if len(message) > DATAGRAM_BYTES_MAX:
+            message = msgpack.packb(["ready", version, None])
+        self._control.send(message)
+
+    def _serve_one(self) -> bool:
+        """One datagram. False: the supervisor is gone."""
+        try:
+            data, descriptors, _flags, _address = socket.recv_fds(
+                self._control, DATAGRAM_BYTES_MAX, DESCRIPTORS_PER_BRAIN, socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionError:
+            return False
+        if not data:
+            close_all(descriptors)
+            return False
+        message: Any = msgpack.unpackb(data)
+        if message[0] != "spawn" or len(descriptors) != DESCRIPTORS_PER_BRAIN:
+            close_all(descriptors)
+            raise ValueError(f"found {message!r:.80} with {len(descriptors)} descriptors")
+        self._spawn(message[1], descriptors)
+        return True
+
+    def _spawn(self, brain_id: Any, descriptors: list[int]) -> None:
+        loaded = self._loaded
+        pid = fork_child(lambda: worker.serve(brain_id, loaded, descriptors), descriptors)
+        close_all(descriptors)
+        self._tell(["spawned", brain_id, pid])
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._tell(["exited", pid, status])
+
+    def _tell(self, message: list[Any]) -> None:
+        try:
+            self._control.send(msgpack.packb(message))
+        except ConnectionError:
+            return
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0 at end of file, 78 where the target can't be loaded, 2 for wrong usage."""
+    if len(arguments) != 1:
+        print("usage: python -m osupervisor.brain.nursery TARGET", file=sys.stderr)
+        return 2
+    control = socket.socket(fileno=CONTROL_FD)
+    os.set_inheritable(CONTROL_FD, False)
+    _become_subreaper()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    diagnostics.install()
+    try:
+        loaded = load_target(arguments[0])
+    except LoadError as error:
+        return _fail(control, str(error))
+    except BaseException:
+        return _fail(control, traceback.format_exc())
+    gc.collect()
+    gc.freeze()
+    Nursery(control, loaded).run()
+    return 0
+
+
+def _fail(control: socket.socket, text: str) -> int:
+    print(text, file=sys.stderr)
+    try:
+        control.send(msgpack.packb(["failed", text[-DATAGRAM_BYTES_MAX // 2 :]]))
+    except ConnectionError:
+        pass
+    return EXIT_FAILED
+
+
+def _become_subreaper() -> None:
+    """Orphaned brains become this process's children. Linux 3.4 and later."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        error_number = ctypes.get_errno()
+        raise OSError(error_number, os.strerror(error_number))
+
+
+def _only_wake(_number: int, _frame: Any) -> None:
+    """The signal's number is in the wakeup pipe already."""
+
+
+def _drain(descriptor: int) -> None:
+    try:
+        while os.read(descriptor, 4_096):
+            pass
+    except BlockingIOError:
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""MessagePack for results and effects: what can't be carried is refused, and its place is named.
+
+A value is packed by C code; only when that fails is it walked, to find the path. What was packed
+and holds a container is read back, because a map key such as a tuple packs and then can't be read.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgpack  # type: ignore[import-untyped]
+
+from osupervisor.brain.errors import Path, UnpackableError
+
+NESTING_MAX = 500
+"""Under the 511 of the packer and the 512 of the reader, as an outcome stands in other arrays."""
+INT_MIN, INT_MAX = -(2**63), 2**64 - 1
+_SCALARS = (bool, int, float, str, bytes, type(None))
+
+_packb = msgpack.packb
+_unpackb = msgpack.unpackb
+
+
+def array_header(length: int) -> bytes:
+    """The MessagePack header of an array of `length` members."""
+    if length < 16:
+        return bytes((0x90 | length,))
+    if length < 65_536:
+        return b"\xdc" + length.to_bytes(2, "big")
+    return b"\xdd" + length.to_bytes(4, "big")
+
+
+def pack(value: object) -> bytes:
+    """`value` as MessagePack that any peer can read back.
+
+    Raises UnpackableError with the path inside of the value.
+    """
+    try:
+        packed = cast(bytes, _packb(value))
+        if type(value) not in _SCALARS:
+            _unpackb(packed, strict_map_key=False)
+    except (TypeError, ValueError, OverflowError, UnicodeError, RecursionError) as error:
+        raise find_unpackable(value, error) from None
+    return packed
+
+
+def find_unpackable(value: object, cause: Exception) -> UnpackableError:
+    """The error that names the first place in `value` which can't be packed or read back."""
+    found = _find(value, (), set())
+    if found is not None:
+        return found
+    return UnpackableError((), f"{type(value).__name__}: {cause}", "return plain data instead")
+
+
+def _find(value: object, path: Path, above: set[int]) -> UnpackableError | None:
+    if len(path) > NESTING_MAX or id(value) in above:
+        reason = "contains itself" if id(value) in above else f"over {NESTING_MAX} levels deep"
+        return UnpackableError(path[:8], reason, "a value is a tree of bounded depth")
+    if isinstance(value, Mapping | list | tuple):
+        above.add(id(value))
+        items = _items(cast(Mapping[Any, Any] | list[Any] | tuple[Any, ...], value))
+        for key, item in items:
+            found = _find_key(value, key, path) or _find(item, (*path, key), above)
+            if found is not None:
+                return found
+        above.discard(id(value))
+        return None
+    return _find_scalar(value, path)
+
+
+def _items(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> list[tuple[Any, Any]]:
+    return list(value.items() if isinstance(value, Mapping) else enumerate(value))
+
+
+def _find_key(holder: object, key: object, path: Path) -> UnpackableError | None:
+    if not isinstance(holder, Mapping) or isinstance(key, str | int | bytes):
+        return None
+    return UnpackableError(
+        path, f"found the key {key!r} ({type(key).__name__})", "keys are str, int or bytes"
+    )
+
+
+def _find_scalar(value: object, path: Path) -> UnpackableError | None:
+    if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
+        return UnpackableError(path, f"found {value.bit_length()} bits", "integers have 64 bits")
+    try:
+        _packb(value)
+    except (TypeError, ValueError, OverflowError, UnicodeError) as error:
+        found = f"found {type(value).__name__}" if isinstance(error, TypeError) else str(error)
+        return UnpackableError(
+            path, found, "wanted None, bool, int, float, str, bytes, list or dict: convert it"
+        )
+    return None

@@ -1,0 +1,276 @@
+"""What a brain does all day: reads its port and does what it says, in order.
+
+| state    | message                                   | then                                        |
+|----------|-------------------------------------------|---------------------------------------------|
+| follower | record                                    | applied; lsn + 1                            |
+|          | load                                      | state from descriptors; a new ready         |
+|          | read, read_state                          | answered at once                            |
+|          | lease, at the own lsn                     | primary                                     |
+| primary  | call, state                               | executed, response queued                   |
+|          | confirm                                   | undos forgotten; lsn moves                  |
+|          | fence                                     | undone; fenced; follower                    |
+| either, with nothing unconfirmed | checkpoint, spawn | a fork                                      |
+| either   | kernel.ping; shutdown                     | answered; exit 0                            |
+| either   | end of file on the port                   | fence, wait on the line for a new port      |
+| waiting  | a port on the line / end of file there    | ready, follower / exit 0                    |
+
+Responses are sent when no further call can be read, every 32, or every 256 KiB. Anything that is not
+in the table is a bug of one side; the process ends with PortError rather than go on with a state
+that is not that of its LSN.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+from osupervisor.brain import checkpoint, fork
+from osupervisor.brain.errors import PortError
+from osupervisor.brain.executor import Executor
+from osupervisor.brain.follower import Follower
+from osupervisor.brain.heartbeat import Heartbeat
+from osupervisor.brain.hot_mirror import HotMirror
+from osupervisor.brain.lease import Lease
+from osupervisor.brain.line import Line, close_all
+from osupervisor.brain.load import DamagedError, load
+from osupervisor.brain.loader import Loaded
+from osupervisor.brain.output import take_output
+from osupervisor.brain.port import Port, Undecodable
+from osupervisor.vault_store.hot import HotReader, HotWriter
+
+ABILITIES: Final = ["undo", "cell", "reattach", "fork"]
+LINE_TIMEOUT_S: Final = 5.0
+"""A datagram is sent before the message that names it; this is for a supervisor that died between."""
+EXIT_DAMAGED: Final = 70
+
+
+class Birth(Exception):
+    """In a spawned follower: unwinds the parent's loop; `descriptors` are the new process's own."""
+
+    def __init__(self, brain_id: Any, follower: Follower, descriptors: list[int]) -> None:
+        super().__init__(brain_id)
+        self.brain_id = brain_id
+        self.follower = follower
+        self.descriptors = descriptors
+
+
+class Shutdown(Exception):
+    """The supervisor asked the brain to end."""
+
+
+class RunLoop:
+    """One brain process. `port` and `line` are connected; `hot_fd` is its own segment."""
+
+    def __init__(
+        self, brain_id: Any, loaded: Loaded, executor: Executor, follower: Follower, fds: list[int]
+    ) -> None:
+        port_fd, line_fd, hot_fd, output_fd = fds
+        take_output(output_fd)
+        self.brain_id = brain_id
+        self._loaded = loaded
+        self._executor = executor
+        self._follower = follower
+        self._lease: Lease | None = None
+        self._children: set[int] = set()
+        self._port = Port(socket.socket(fileno=port_fd))
+        self._line = Line(socket.socket(fileno=line_fd))
+        self._hot = HotWriter(hot_fd)
+        self._heartbeat = Heartbeat(self._hot, HotReader(hot_fd), executor.activity)
+        os.close(hot_fd)
+        self._mirror = HotMirror(executor.tree, self._hot)
+        self._handlers: dict[Any, Callable[[Any], None]] = {
+            "record": self._on_record,
+            "confirm": self._on_confirm,
+            "lease": self._on_lease,
+            "fence": self._on_fence,
+            "load": self._on_load,
+            "checkpoint": self._on_checkpoint,
+            "spawn": self._on_spawn,
+            "shutdown": self._on_shutdown,
+        }
+
+    def run(self) -> int:
+        """Serve until the end; the exit code. Raises Birth in a process that it spawned."""
+        self._heartbeat.start()
+        self._say_ready()
+        try:
+            while True:
+                self._serve_port()
+                self._fence()
+                descriptors = self._line.new_port()
+                if descriptors is None:
+                    return 0
+                self._attach(descriptors)
+        except Shutdown:
+            return 0
+        except DamagedError as damage:
+            self._port.send([2, "damaged", [damage.report]])
+            return EXIT_DAMAGED
+
+    def _serve_port(self) -> None:
+        """Until end of file."""
+        port = self._port
+        while True:
+            found = port.receive(wait=False)
+            if found is None:
+                port.flush()
+                found = port.receive(wait=True)
+            if not found:
+                return
+            for message in port.messages():
+                self._handle(message)
+            self._hot.beat()
+
+    def _handle(self, message: Any) -> None:
+        if type(message) is Undecodable:
+            self._refuse(message)
+        elif len(message) == 4:
+            self._request(message)
+        else:
+            handler = self._handlers.get(message[1])
+            if handler is None:
+                raise PortError(f"found the message {message[1]!r:.80}, which nobody knows")
+            handler(message[2])
+
+    def _request(self, message: Any) -> None:
+        _kind, n, method, params = message
+        if method == "call" and self._lease is not None:
+            self._lease.call(self._port, n, params)
+        elif method == "state" and self._lease is not None:
+            self._lease.state(self._port, n, params)
+        elif method == "kernel.ping":
+            self._reap()
+            self._port.send(
+                [1, n, None, {"lsn": self._follower.lsn, "epoch": self._follower.epoch}]
+            )
+        elif method == "read":
+            self._port.send([1, n, None, [0, self._executor.read(params[0])]])
+        elif method == "read_state":
+            self._port.send([1, n, None, [0, self._executor.state(params[0])]])
+        else:
+            raise PortError(f"found the request {method!r:.80}, and the brain is {self._role()}")
+
+    def _refuse(self, found: Undecodable) -> None:
+        if found.method in ("read", "read_state"):
+            outcome = self._executor.read([])
+            self._port.send([1, found.n, None, [0, outcome]])
+        elif self._lease is None:
+            raise PortError(f"found the request {found.method!r:.80} without a lease")
+        else:
+            self._lease.refuse(self._port, found)
+
+    def _on_record(self, params: Any) -> None:
+        if self._lease is not None:
+            raise PortError("found a record, and the brain is the primary")
+        self._follower.apply(params[0])
+        self._hot.set_lsn(self._follower.lsn)
+
+    def _on_confirm(self, params: Any) -> None:
+        if self._lease is None:
+            raise PortError("found a confirm, and the brain is a follower")
+        n, lsn = params
+        self._lease.confirm(n)
+        self._follower.lsn = lsn
+        self._follower.epoch = self._lease.epoch
+        self._hot.set_lsn(lsn)
+
+    def _on_lease(self, params: Any) -> None:
+        epoch, lsn = params
+        if lsn != self._follower.lsn or (self._lease is not None and self._lease.unconfirmed):
+            raise PortError(f"found a lease at LSN {lsn}; the brain is at {self._follower.lsn}")
+        self._lease = Lease(self._executor, self._mirror, epoch)
+        self._follower.epoch = epoch
+        self._mirror.replace()
+
+    def _on_fence(self, _params: Any) -> None:
+        self._fence()
+        self._port.send([2, "fenced", [self._follower.lsn]])
+
+    def _on_load(self, params: Any) -> None:
+        if self._lease is not None:
+            raise PortError("found a load, and the brain is the primary")
+        descriptors = self._line.descriptors("load", [], LINE_TIMEOUT_S)
+        try:
+            self._follower = load(self._executor.tree, params[0], descriptors)
+        finally:
+            close_all(descriptors)
+        self._executor.attach()
+        self._hot.set_lsn(self._follower.lsn)
+        self._say_ready()
+
+    def _on_checkpoint(self, params: Any) -> None:
+        lsn: int = params[0]
+        self._check_idle("checkpoint")
+        if lsn != self._follower.lsn:
+            raise PortError(f"a checkpoint of LSN {lsn}; the brain is at {self._follower.lsn}")
+        file_fd, pipe_fd = self._line.descriptors("checkpoint", [lsn], LINE_TIMEOUT_S)
+        self._port.flush()
+        tree = self._executor.tree
+        pid = fork.fork_child(
+            lambda: checkpoint.write(file_fd, pipe_fd, tree, lsn), [file_fd, pipe_fd]
+        )
+        self._children.add(pid)
+        close_all([file_fd, pipe_fd])
+
+    def _on_spawn(self, params: Any) -> None:
+        brain_id = params[0]
+        self._check_idle("spawn")
+        descriptors = self._line.descriptors("spawn", [brain_id], LINE_TIMEOUT_S)
+        self._port.flush()
+        pid = fork.fork_grandchild(descriptors)
+        if pid == 0:
+            self._forget_parent()
+            raise Birth(brain_id, self._follower, descriptors)
+        close_all(descriptors)
+        self._port.send([2, "spawned", [brain_id, pid]])
+
+    def _on_shutdown(self, _params: Any) -> None:
+        raise Shutdown
+
+    def _fence(self) -> None:
+        """Follow from here on, at the last LSN confirmed."""
+        self._port.drop()
+        if self._lease is not None:
+            self._lease.fence()
+            self._lease = None
+
+    def _attach(self, descriptors: list[int]) -> None:
+        """Go on with a new supervisor: `descriptors` are port and output pipe."""
+        port_fd, output_fd = descriptors
+        self._port.close()
+        take_output(output_fd)
+        self._port = Port(socket.socket(fileno=port_fd))
+        self._say_ready()
+
+    def _say_ready(self) -> None:
+        self._hot.beat()
+        ready = {
+            "id": self.brain_id,
+            "pid": os.getpid(),
+            "version": self._loaded.version,
+            "schema": self._loaded.schema,
+            "lsn": self._follower.lsn,
+            "epoch": self._follower.epoch,
+            "abilities": ABILITIES,
+        }
+        self._port.send([2, "ready", [ready]])
+
+    def _forget_parent(self) -> None:
+        """In a spawned process: its parent's sockets and segment are closed; forget them."""
+        self._heartbeat.forget_in_child()
+        self._port.socket.detach()
+        self._line.socket.detach()
+        self._hot.forget_in_child()
+
+    def _check_idle(self, what: str) -> None:
+        if self._lease is not None and self._lease.unconfirmed:
+            raise PortError(f"found {what} with {self._lease.unconfirmed} calls unconfirmed")
+
+    def _reap(self) -> None:
+        """Collect checkpoint children that have ended."""
+        for pid in list(self._children):
+            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                self._children.discard(pid)
+
+    def _role(self) -> str:
+        return "a follower" if self._lease is None else "the primary"

@@ -1,0 +1,47 @@
+"""From a fork of the nursery to a brain that serves: one process, its main loop, its end.
+
+Exit codes: 0 asked to end, or nobody is left to serve; 70 it found itself or its peer wrong (the
+traceback is on its standard error).
+"""
+
+import gc
+import sys
+import traceback
+from typing import Any, Final
+
+from osupervisor.brain.executor import Executor
+from osupervisor.brain.follower import Follower
+from osupervisor.brain.loader import Loaded
+from osupervisor.brain.output import take_no_input
+from osupervisor.brain.run_loop import Birth, RunLoop
+from osupervisor.brain.state import StateTree
+
+EXIT_BROKEN: Final = 70
+COLLECT_AFTER: Final = (50_000, 20, 50)
+"""Collector thresholds. Tracked nodes always count for it, and most of them live for long."""
+
+
+def serve(brain_id: Any, loaded: Loaded, descriptors: list[int]) -> int:
+    """Be a brain until the end; the exit code. `descriptors`: port, line, hot segment, output.
+
+    Returns in spawned followers too, which begin their life inside of this call.
+    """
+    take_no_input()
+    gc.set_threshold(*COLLECT_AFTER)
+    gc.enable()
+    try:
+        tree = StateTree({}, {})
+        follower = Follower(tree)
+        executor = Executor(loaded.program, tree)
+        loop = RunLoop(brain_id, loaded, executor, follower, descriptors)
+        while True:
+            try:
+                return loop.run()
+            except Birth as birth:
+                loop = RunLoop(birth.brain_id, loaded, executor, birth.follower, birth.descriptors)
+    except BaseException:
+        traceback.print_exc()
+        return EXIT_BROKEN
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
