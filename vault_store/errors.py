@@ -22,12 +22,7 @@ class CorruptCheckpointError(VaultStoreError):
 
 
 class UnstorableStateError(VaultStoreError):
-    """The state holds what MessagePack has no form for. `path` leads to it."""
-
-    def __init__(self, path: tuple[object, ...], reason: str) -> None:
-        super().__init__(f"state at {list(path)!r} can't be written: {reason}")
-        self.path = path
-        self.reason = reason
+    """The state holds what MessagePack has no form for; the brain should have refused it."""
 
 
 class CheckpointExistsError(VaultStoreError):

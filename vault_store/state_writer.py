@@ -1,0 +1,249 @@
+"""Writing a state tree to a file, in a stream: never more than some blocks of it in memory.
+
+What fits in one instruction is packed by MessagePack's C code in one call, nested or not; what
+doesn't is opened and filled in pieces, with a stack of iterators in place of recursion. So one
+huge dict, list or string costs no more memory than a small one, and no depth is too deep.
+
+state_format.py has the bytes. Nothing here knows of manifests or folders.
+"""
+
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+import msgpack  # type: ignore[import-untyped]
+import zstandard
+
+from osupervisor.vault_store.errors import UnstorableStateError
+from osupervisor.vault_store.state_format import (
+    BLOCK_RAW_MAX,
+    CHARS_MAX,
+    DEPTH_MAX,
+    NODES_MAX,
+    Instruction,
+    Label,
+    StateSummary,
+    Trailer,
+    pack_header,
+    pack_label,
+    pack_trailer,
+)
+
+# What is dirty in the page cache is pushed out this often, so that the last fsync is short and
+# the log's own fdatasync never waits behind a whole checkpoint.
+_SYNC_EVERY_BYTES = 8 << 20
+# Characters of a long text in one piece.
+_PIECE_CHARS = 64 * 1024
+# How many values of an open container are tried in one instruction, at first and at most.
+_CHUNK_FIRST, _CHUNK_MAX = 1_024, NODES_MAX // 2
+_msgpack: Any = msgpack
+_FIXED: Final = frozenset({int, float, bool, type(None)})
+# Any, so that a test of a state's value leaves it Any.
+_MAPPING: Any = dict
+_CONTAINERS: Any = (dict, list, tuple)
+_TEXTS: Final = frozenset({str, bytes})
+
+
+def write_state(
+    fd: int, state: Mapping[Any, Any], hot: Mapping[str, int | float], level: int = 3
+) -> StateSummary:
+    """Write both to the empty file `fd`, from where it stands, and fsync it: durable on return.
+
+    `state` is a tree of dicts and lists (or subclasses) with MessagePack's scalars, its order kept;
+    nothing may change it meanwhile. `level`: zstd's. Raises UnstorableStateError, OSError.
+    """
+    blocks = _BlockWriter(fd, level)
+    containers = _Walk(blocks).run([state, hot])
+    return blocks.finish(len(state), containers)
+
+
+class _BlockWriter:
+    """Gathers instructions into blocks and writes them."""
+
+    def __init__(self, fd: int, level: int) -> None:
+        self._fd = fd
+        self._compressor = zstandard.ZstdCompressor(level=level, write_content_size=True)
+        self._digest = hashlib.sha256()
+        self._parts: list[bytes] = []
+        self._gathered = 0
+        self._blocks = self._raw = self._written = self._synced = 0
+        self._write(pack_header())
+
+    def add(self, instruction: bytes) -> None:
+        assert len(instruction) <= BLOCK_RAW_MAX
+        if self._gathered + len(instruction) > BLOCK_RAW_MAX:
+            self._flush()
+        self._parts.append(instruction)
+        self._gathered += len(instruction)
+
+    def finish(self, keys: int, containers: int) -> StateSummary:
+        self._flush()
+        self._write(pack_trailer(Trailer(self._blocks, self._raw, keys, containers)))
+        os.fsync(self._fd)
+        digest = self._digest.hexdigest()
+        return StateSummary(self._written, self._raw, digest, containers, keys)
+
+    def _flush(self) -> None:
+        if not self._parts:
+            return
+        raw = b"".join(self._parts)
+        self._parts.clear()
+        self._gathered = 0
+        stored = self._compressor.compress(raw)
+        label = Label(self._blocks, len(stored), len(raw), zlib.crc32(stored))
+        self._write(pack_label(label) + stored)
+        self._blocks += 1
+        self._raw += len(raw)
+
+    def _write(self, content: bytes) -> None:
+        self._digest.update(content)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._written += len(content)
+        if self._written - self._synced >= _SYNC_EVERY_BYTES:
+            os.fdatasync(self._fd)
+            self._synced = self._written
+
+
+class _Open:
+    """A container that is being filled: what is left of it. `keys` is None for a list."""
+
+    __slots__ = ("_keys", "_values", "chunk", "keys", "values")
+
+    def __init__(self, container: Any) -> None:
+        mapping = isinstance(container, _MAPPING)
+        self._keys: Iterator[Any] | None = iter(container) if mapping else None
+        self._values: Iterator[Any] = iter(container.values() if mapping else container)
+        self.keys: list[Any] | None = [] if mapping else None
+        self.values: list[Any] = []
+        self.chunk = _CHUNK_FIRST
+
+    def refill(self) -> bool:
+        """Take the next values when there are none at hand; False: that was all."""
+        if not self.values:
+            self.values = list(islice(self._values, self.chunk))
+            if self._keys is not None:
+                self.keys = list(islice(self._keys, self.chunk))
+        return bool(self.values)
+
+    def drop(self, count: int) -> None:
+        """The first `count` have been written."""
+        del self.values[:count]
+        if self.keys is not None:
+            del self.keys[:count]
+
+
+class _Walk:
+    """Turns a tree into instructions, with a stack of open containers in place of recursion."""
+
+    def __init__(self, blocks: _BlockWriter) -> None:
+        self._blocks = blocks
+        self._pack: Callable[[object], bytes] = _msgpack.Packer(use_bin_type=True).pack
+        self._stack: list[_Open] = []
+        self._containers = 0
+
+    def run(self, root: list[Any]) -> int:
+        """Write the root list's items; the number of dicts and lists in them."""
+        self._stack.append(_Open(root))
+        while True:
+            top = self._stack[-1]
+            if top.refill():
+                self._step(top)
+                continue
+            self._stack.pop()
+            if not self._stack:
+                return self._containers
+            self._emit(Instruction.CLOSE)
+
+    def _step(self, top: _Open) -> None:
+        """Write as many of the values at hand as fit in an instruction, or open the first."""
+        count = len(top.values)
+        containers = _weigh(top, count)
+        while containers is None and count > 1:
+            count //= 2
+            containers = _weigh(top, count)
+        if containers is None:
+            key, value = (top.keys[0] if top.keys else None), top.values[0]
+            top.drop(1)
+            self._open(key, value)
+        else:
+            self._containers += containers
+            values = top.values[:count]
+            if top.keys is None:
+                self._emit(Instruction.ITEMS, values)
+            else:
+                self._emit(Instruction.PAIRS, top.keys[:count], values)
+            whole = count == len(top.values)
+            top.drop(count)
+            top.chunk = min(top.chunk * 2, _CHUNK_MAX) if whole else max(count, 1)
+
+    def _open(self, key: Any, value: Any) -> None:
+        """Write what is too large for one instruction, or has too large a key."""
+        if isinstance(key, (str, bytes)) and len(key) > _PIECE_CHARS:
+            self._emit(Instruction.OPEN_KEY, isinstance(key, str))
+            self._pieces(key)
+            key = None
+            containers = _weigh_values([value])
+            if containers is not None:
+                self._containers += containers
+                self._emit(Instruction.PUT, value)
+                return
+        if isinstance(value, (str, bytes, bytearray)):
+            text = isinstance(value, str)
+            self._emit(Instruction.OPEN_TEXT if text else Instruction.OPEN_BYTES, key)
+            self._pieces(value)
+            return
+        self._containers += 1
+        mapping = isinstance(value, _MAPPING)
+        self._emit(Instruction.OPEN_DICT if mapping else Instruction.OPEN_LIST, key)
+        self._stack.append(_Open(value))
+
+    def _pieces(self, long: str | bytes | bytearray) -> None:
+        for start in range(0, len(long), _PIECE_CHARS):
+            self._emit(Instruction.PIECE, long[start : start + _PIECE_CHARS])
+        self._emit(Instruction.CLOSE)
+
+    def _emit(self, *instruction: Any) -> None:
+        try:
+            packed = self._pack(instruction)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UnstorableStateError(str(error)) from error
+        self._blocks.add(packed)
+
+
+def _weigh(top: _Open, count: int) -> int | None:
+    """The containers in the first `count` values at hand; None: too much for one instruction."""
+    return _weigh_values((top.keys[:count] if top.keys else []) + top.values[:count])
+
+
+def _weigh_values(level: list[Any]) -> int | None:
+    """Level by level, as the calls that cost little go over many values at once."""
+    nodes, chars, containers = len(level), 0, 0
+    for _ in range(DEPTH_MAX):
+        kinds = set(map(type, level))
+        if not kinds - _FIXED:
+            return containers if nodes <= NODES_MAX and chars <= CHARS_MAX else None
+        if kinds <= _TEXTS:
+            chars += sum(map(len, level))
+            return containers if nodes <= NODES_MAX and chars <= CHARS_MAX else None
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, (str, bytes, bytearray)):
+                chars += len(value)
+            elif isinstance(value, _CONTAINERS):
+                containers += 1
+                nodes += len(value)
+                if nodes > NODES_MAX:
+                    return None
+                below += value
+                if isinstance(value, _MAPPING):
+                    nodes += len(value)
+                    below += value.values()
+        if nodes > NODES_MAX or chars > CHARS_MAX:
+            return None
+        level = below
+    return None
