@@ -2,8 +2,8 @@
 
 `BrainError` is the base. `StateError`, `EffectError` and `ArgumentsError` are the author's or the
 caller's and become an answer (`OpFailed`, `InvalidArguments`); `LoadError` means that a brain can't
-be started; `PortError` and `FollowerError` mean that this process must end, because what it was sent
-contradicts what it holds.
+be started; `PortError` and `FollowerError` mean that this process must end, because what it was
+sent contradicts what it holds.
 """
 
 Path = tuple[str | int | bytes, ...]
@@ -29,6 +29,10 @@ class StateError(BrainError):
         self.reason = reason
         self.hint = hint
         super().__init__(f"{path_text(path)}: {reason}" + (f"; {hint}" if hint else ""))
+
+
+class WriteInQueryError(StateError):
+    """A query tried to change the state."""
 
 
 class EffectError(BrainError):
@@ -70,4 +74,4 @@ class PortError(BrainError):
 
 
 class FollowerError(BrainError):
-    """A record that doesn't follow the own LSN, or a commit that can't be applied; the brain ends."""
+    """A record that doesn't follow the own LSN, or can't be applied; the brain ends."""
