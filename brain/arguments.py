@@ -69,7 +69,7 @@ class Arguments:
     def check(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[Sequence[Any], Mapping[str, Any]]:
-        """The arguments to call with. Raises ArgumentsError naming each argument that is refused."""
+        """The arguments to call with. Raises ArgumentsError that names each refused argument."""
         if type(args) is not list and type(args) is not tuple:
             raise self._refused("args", f"found {type(args).__name__}, wanted an array")
         if type(kwargs) is not dict or not all(map(_is_name, kwargs)):
@@ -224,7 +224,7 @@ class _Parameter:
 
 
 def _exact_types(node: Any) -> tuple[type, ...]:
-    """The wire types that a validator of this schema gives back as they are; () if it can't be said."""
+    """The wire types that a validator of this schema gives back unchanged; () if unknown."""
     kind = node["type"]
     if kind == "nullable":
         inner = _exact_types(node["schema"])

@@ -3,7 +3,7 @@
 One `Context` belongs to one brain object and is filled anew for each request. Effects are packed at
 the moment they are asked for, so that a later change of a payload does not change what was said:
 
-    ["emit", event, payload map] | ["after", delay us, op, args, kwargs] | ["cast", op, args, kwargs]
+    ["emit", event, payload]   ["after", delay us, op, args, kwargs]   ["cast", op, args, kwargs]
 """
 
 import math

@@ -26,8 +26,8 @@ CHECKPOINT_NICENESS: Final = 10
 
 
 def fork_child(work: Callable[[], int], keep: list[int]) -> int:
-    """Fork; the child keeps the descriptors `keep` and the standard ones, runs `work`, and ends with
-    what it returns. The child's pid; the caller reaps it.
+    """Fork; the child keeps the descriptors `keep` and the standard ones, runs `work`, and ends
+    with what it returns. The child's pid; the caller reaps it.
     """
     gc.freeze()
     pid = os.fork()

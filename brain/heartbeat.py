@@ -1,8 +1,8 @@
 """The brain's heartbeat: stored by the run loop, and by a timer while the loop is busy or waits.
 
-The timer's handler runs between two byte codes: a beat that stays away while the process is on a CPU
-means that C code holds the interpreter. The same handler writes what is being executed and since
-when, so that a long op has a name in shared memory, and a short one costs nothing.
+The timer's handler runs between two byte codes: a beat that stays away while the process is on a
+CPU means that C code holds the interpreter. The same handler writes what is being executed and
+since when, so that a long op has a name in shared memory, and a short one costs nothing.
 """
 
 import signal

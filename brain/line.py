@@ -10,15 +10,10 @@ new port that comes early is kept.
 
 import os
 import socket
-from typing import Any, Final
-
-import msgpack  # type: ignore[import-untyped]
+from typing import Any
 
 from osupervisor.brain.errors import PortError
-
-DATAGRAM_BYTES_MAX: Final = 64 * 1024
-DESCRIPTORS_MAX: Final = 253
-"""Linux's SCM_MAX_FD."""
+from osupervisor.bridge.line import Datagram, receive
 
 
 class Line:
@@ -27,7 +22,7 @@ class Line:
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(True)
         self.socket = connected
-        self._new_port: tuple[list[Any], list[int]] | None = None
+        self._new_port: Datagram | None = None
 
     def descriptors(self, name: str, arguments: list[Any], timeout_s: float) -> list[int]:
         """Those of the datagram `[name, *arguments]`; the caller closes them.
@@ -40,14 +35,13 @@ class Line:
                 found = self._receive()
                 if found is None:
                     raise PortError(f"the line ended where {name!r} was expected")
-                message, descriptors = found
-                if message[0] == "port":
-                    self._keep(message, descriptors)
-                elif message == [name, *arguments]:
-                    return descriptors
+                if found.name == "port":
+                    self._keep(found)
+                elif (found.name, found.arguments) == (name, arguments):
+                    return found.descriptors
                 else:
-                    close_all(descriptors)
-                    raise PortError(f"found {message!r:.80} on the line, wanted {name!r}")
+                    close_all(found.descriptors)
+                    raise PortError(f"found {found.name!r:.80} on the line, wanted {name!r}")
         except TimeoutError:
             raise PortError(f"no {name!r} on the line within {timeout_s} s") from None
         finally:
@@ -59,41 +53,31 @@ class Line:
             found = self._receive()
             if found is None:
                 return None
-            if found[0][0] == "port":
-                self._keep(*found)
+            if found.name == "port":
+                self._keep(found)
             else:
-                close_all(found[1])
-        _message, descriptors = self._new_port
+                close_all(found.descriptors)
+        descriptors = self._new_port.descriptors
         self._new_port = None
         return descriptors
 
     def close(self) -> None:
         self.socket.close()
         if self._new_port is not None:
-            close_all(self._new_port[1])
+            close_all(self._new_port.descriptors)
             self._new_port = None
 
-    def _keep(self, message: list[Any], descriptors: list[int]) -> None:
+    def _keep(self, found: Datagram) -> None:
         """The newest port counts: whoever sent an older one is dead."""
         if self._new_port is not None:
-            close_all(self._new_port[1])
-        self._new_port = (message, descriptors)
+            close_all(self._new_port.descriptors)
+        self._new_port = found
 
-    def _receive(self) -> tuple[list[Any], list[int]] | None:
+    def _receive(self) -> Datagram | None:
         try:
-            data, descriptors, _flags, _address = socket.recv_fds(
-                self.socket, DATAGRAM_BYTES_MAX, DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
-            )
+            return receive(self.socket)
         except ConnectionError:
             return None
-        if not data:
-            close_all(descriptors)
-            return None
-        message = msgpack.unpackb(data)
-        if not isinstance(message, list) or not message:
-            close_all(descriptors)
-            raise PortError(f"found {message!r:.80} on the line, wanted an array")
-        return message, descriptors
 
 
 def close_all(descriptors: list[int]) -> None:

@@ -1,7 +1,8 @@
 """Loads a follower from descriptors: a checkpoint's state file and the log's segments behind it.
 
-Every byte used is covered by a checksum, and what is damaged is named by descriptor, offset and LSN:
-the supervisor knows which file that was, and falls back to an older checkpoint or refuses to start.
+Every byte used is covered by a checksum, and what is damaged is named by descriptor, offset and
+LSN: the supervisor knows which file that was, and falls back to an older checkpoint or refuses to
+start.
 """
 
 import gc
@@ -122,7 +123,7 @@ def _epoch(plan: Plan, files: list[tuple[int, int]]) -> int:
 
 
 class _CollectorAtRest:
-    """No collection while a state is built: nothing of it is garbage, and each would walk it all."""
+    """No collection while a state is built: nothing of it is garbage."""
 
     def __enter__(self) -> None:
         self._enabled = gc.isenabled()

@@ -22,16 +22,18 @@ import sys
 import traceback
 from typing import Any, Final
 
-import msgpack  # type: ignore[import-untyped]
-
 from osupervisor.brain import diagnostics, worker
 from osupervisor.brain.errors import LoadError
 from osupervisor.brain.fork import fork_child
-from osupervisor.brain.line import DATAGRAM_BYTES_MAX, close_all
+from osupervisor.brain.line import close_all
 from osupervisor.brain.loader import Loaded, load_target
+from osupervisor.bridge import line
+from osupervisor.bridge.errors import LocalProtocolError
 
 CONTROL_FD: Final = 3
 DESCRIPTORS_PER_BRAIN: Final = 4
+FAILURE_CHARACTERS_MAX: Final = 16_000
+"""Under a datagram's 64 KiB, whatever the characters."""
 EXIT_FAILED: Final = 78
 """EX_CONFIG: the target can't be loaded; starting again without a change doesn't help."""
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -63,27 +65,23 @@ class Nursery:
 
     def _say_ready(self) -> None:
         version = self._loaded.version
-        message = msgpack.packb(["ready", version, self._loaded.schema])
-        if len(message) > DATAGRAM_BYTES_MAX:
-            message = msgpack.packb(["ready", version, None])
-        self._control.send(message)
+        try:
+            self._tell(["ready", version, self._loaded.schema])
+        except LocalProtocolError:
+            self._tell(["ready", version, None])
 
     def _serve_one(self) -> bool:
         """One datagram. False: the supervisor is gone."""
         try:
-            data, descriptors, _flags, _address = socket.recv_fds(
-                self._control, DATAGRAM_BYTES_MAX, DESCRIPTORS_PER_BRAIN, socket.MSG_CMSG_CLOEXEC
-            )
+            found = line.receive(self._control)
         except ConnectionError:
+            found = None
+        if found is None:
             return False
-        if not data:
-            close_all(descriptors)
-            return False
-        message: Any = msgpack.unpackb(data)
-        if message[0] != "spawn" or len(descriptors) != DESCRIPTORS_PER_BRAIN:
-            close_all(descriptors)
-            raise ValueError(f"found {message!r:.80} with {len(descriptors)} descriptors")
-        self._spawn(message[1], descriptors)
+        if found.name != "spawn" or len(found.descriptors) != DESCRIPTORS_PER_BRAIN:
+            close_all(found.descriptors)
+            raise ValueError(f"found {found.name!r:.80} with {len(found.descriptors)} descriptors")
+        self._spawn(found.arguments[0], found.descriptors)
         return True
 
     def _spawn(self, brain_id: Any, descriptors: list[int]) -> None:
@@ -104,7 +102,7 @@ class Nursery:
 
     def _tell(self, message: list[Any]) -> None:
         try:
-            self._control.send(msgpack.packb(message))
+            line.send(self._control, message)
         except ConnectionError:
             return
 
@@ -134,7 +132,7 @@ def main(arguments: list[str]) -> int:
 def _fail(control: socket.socket, text: str) -> int:
     print(text, file=sys.stderr)
     try:
-        control.send(msgpack.packb(["failed", text[-DATAGRAM_BYTES_MAX // 2 :]]))
+        line.send(control, ["failed", text[-FAILURE_CHARACTERS_MAX:]])
     except ConnectionError:
         pass
     return EXIT_FAILED

@@ -1,22 +1,22 @@
 """What a brain does all day: reads its port and does what it says, in order.
 
-| state    | message                                   | then                                        |
-|----------|-------------------------------------------|---------------------------------------------|
-| follower | record                                    | applied; lsn + 1                            |
-|          | load                                      | state from descriptors; a new ready         |
-|          | read, read_state                          | answered at once                            |
-|          | lease, at the own lsn                     | primary                                     |
-| primary  | call, state                               | executed, response queued                   |
-|          | confirm                                   | undos forgotten; lsn moves                  |
-|          | fence                                     | undone; fenced; follower                    |
-| either, with nothing unconfirmed | checkpoint, spawn | a fork                                      |
-| either   | kernel.ping; shutdown                     | answered; exit 0                            |
-| either   | end of file on the port                   | fence, wait on the line for a new port      |
-| waiting  | a port on the line / end of file there    | ready, follower / exit 0                    |
+| state    | message                                    | then                                   |
+|----------|--------------------------------------------|----------------------------------------|
+| follower | record                                     | applied; lsn + 1                       |
+|          | load                                       | state from descriptors; a new ready    |
+|          | read, read_state                           | answered at once                       |
+|          | lease, at the own lsn                      | primary                                |
+| primary  | call, state                                | executed, response queued              |
+|          | confirm                                    | undos forgotten; lsn moves             |
+|          | fence                                      | undone; fenced; follower               |
+| either   | checkpoint, spawn, with nothing unconfirmed | a fork                                |
+| either   | kernel.ping; shutdown                      | answered; exit 0                       |
+| either   | end of file on the port                    | fence, wait on the line for a new port |
+| waiting  | a port on the line / end of file there     | ready, follower / exit 0               |
 
-Responses are sent when no further call can be read, every 32, or every 256 KiB. Anything that is not
-in the table is a bug of one side; the process ends with PortError rather than go on with a state
-that is not that of its LSN.
+Responses are sent when no further call can be read, every 32, or every 256 KiB. Anything that is
+not in the table is a bug of one side; the process ends with PortError rather than go on with a
+state that is not that of its LSN.
 """
 
 import os
@@ -40,7 +40,7 @@ from osupervisor.vault_store.hot import HotReader, HotWriter
 
 ABILITIES: Final = ["undo", "cell", "reattach", "fork"]
 LINE_TIMEOUT_S: Final = 5.0
-"""A datagram is sent before the message that names it; this is for a supervisor that died between."""
+"""A datagram is sent before the message that names it; this bounds the wait for a bug."""
 EXIT_DAMAGED: Final = 70
 
 

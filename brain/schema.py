@@ -1,9 +1,9 @@
-"""What a brain can be asked, as data: JSON schemas of its ops and queries, its genes and evolvables.
+"""What a brain can be asked, as data: schemas of its ops and queries, its genes and evolvables.
 
 The map goes to the supervisor in `ready` and from there to `kernel.api`:
 
     {"target": "brain:Counter", "doc": "...",
-     "ops": {"add": {"kind": "op", "doc": "...", "parameters": {JSON schema}, "result": {JSON schema}}},
+     "ops": {"add": {"kind": "op", "doc": "...", "parameters": {schema}, "result": {schema}}},
      "genes": {"slack": {"default": 0.25, "low": 0.0, "high": 1.0}},
      "evolvables": {"priority": {"doc": "...", "signature": "(self, item: int) -> list[float]",
                                  "source": "..."}},
