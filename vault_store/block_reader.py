@@ -99,8 +99,7 @@ class BlockReader:
         if self._digest is None:
             return
         digest = self._digest.hexdigest()
-        raw, containers, keys = trailer.raw_bytes, trailer.containers, trailer.keys
-        found = StateSummary(size, raw, digest, containers, keys)
+        found = StateSummary(size, trailer.raw_bytes, digest, trailer.keys)
         if found != self._expected:
             self.offset = 0
             self.refuse(f"not the file of the manifest: {found}, wanted {self._expected}")

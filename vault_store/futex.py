@@ -18,6 +18,7 @@ can do more than make it wait for its pidfd.
 import ctypes
 import errno
 import mmap
+import os
 import platform
 import sys
 import time
@@ -40,6 +41,7 @@ _EVERYBODY = 2**31 - 1
 # brain can't make the supervisor spin.
 _PAUSE_S_MIN, _PAUSE_S_MAX = 0.001, 0.05
 _PF_EXITING = 0x4
+_EXIT_TRIES, _EXIT_PAUSE_S = 5, 0.00002
 
 
 class _Timespec(ctypes.Structure):
@@ -106,18 +108,32 @@ def wait_for_death(mapping: mmap.mmap, timeout_s: float, offset: int = MUTEX_OFF
 
 
 def exiting(pid: int) -> bool:
-    """Whether the main thread of `pid` is on its way out, or gone.
+    """Whether `pid` is on its way out, or gone: tells a true alarm from a lie. About 20 us.
 
-    True from before the kernel wakes the waiters, so it tells a true alarm from a lie. The caller
-    holds a pidfd of `pid` that was not readable before, or the number may be another process's.
+    The link to its program goes when it lets go of its memory, which is the next that it does
+    after waking the waiters; a moment is waited for that. Only then its flags are read: whoever
+    reads them holds the memory meanwhile, and may find itself tearing down gigabytes.
+    The caller holds a pidfd of `pid` that was not readable before, or the number may be another's.
     """
+    for _ in range(_EXIT_TRIES):
+        try:
+            os.readlink(f"/proc/{pid}/exe")
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        except PermissionError:
+            break
+        time.sleep(_EXIT_PAUSE_S)
+    return _flags(pid) & _PF_EXITING != 0
+
+
+def _flags(pid: int) -> int:
+    """The kernel's flags of a process, all set when it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
-        return True
+        return ~0
     # The name, in parentheses, may hold anything; flags are the seventh field behind it.
-    flags = int(stat[stat.rindex(b")") + 2 :].split()[6])
-    return flags & _PF_EXITING != 0
+    return int(stat[stat.rindex(b")") + 2 :].split()[6])
 
 
 def _call(address: int, operation: int, value: int, timeout_s: float | None) -> int:

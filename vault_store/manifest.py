@@ -5,7 +5,7 @@
       "lsn": 4711, "epoch": 3,
       "code_version": "9f86d081884c", "hash_seed": 0, "created_unix_s": 1760000000,
       "previous_full": null,
-      "state": {"bytes": .., "raw_bytes": .., "sha256": "..", "containers": .., "keys": ..},
+      "state": {"bytes": .., "raw_bytes": .., "sha256": "..", "keys": ..},
       "control": {"bytes": .., "sha256": ".."},
       "crc": "0a1b2c3d"
     }

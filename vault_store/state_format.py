@@ -14,10 +14,10 @@ are little-endian, as zstd's own are.
              +-------+-----+--------+--------+-----+-----+-----+
              | magic | 20  | number | stored | raw | crc | crc |                28 bytes
              +-------+-----+--------+--------+-----+-----+-----+
-    trailer  0       4     8        16    24     32           40
-             +-------+-----+--------+-----+------+------------+-----+
-             | magic | 36  | blocks | raw | keys | containers | crc |           44 bytes
-             +-------+-----+--------+-----+------+------------+-----+
+    trailer  0       4     8        16    24     32
+             +-------+-----+--------+-----+------+-----+
+             | magic | 28  | blocks | raw | keys | crc |                        36 bytes
+             +-------+-----+--------+-----+------+-----+
 
 The last crc of each covers all bytes before it; a label's first one covers the data frame as it
 is stored. `number` counts blocks from 0. `magic` is one of zstd's sixteen for skippable frames,
@@ -59,7 +59,7 @@ DEPTH_MAX = 256
 
 _HEADER = struct.Struct("<II8sII")
 _LABEL = struct.Struct("<IIIIIII")
-_TRAILER = struct.Struct("<IIQQQQI")
+_TRAILER = struct.Struct("<IIQQQI")
 _HEADER_MAGIC, _LABEL_MAGIC, _TRAILER_MAGIC = 0x184D2A50, 0x184D2A51, 0x184D2A52
 _NAME = b"OSVSTATE"
 
@@ -88,12 +88,11 @@ class Instruction(IntEnum):
 @dataclass(frozen=True, slots=True)
 class StateSummary:
     """What a written state file is. `bytes` and `sha256` (hex) are those of the whole file,
-    `raw_bytes` of the instructions, `keys` of the state's own, `containers` dicts and lists."""
+    `raw_bytes` of the instructions, `keys` the state's own at its top."""
 
     bytes: int
     raw_bytes: int
     sha256: str
-    containers: int
     keys: int
 
     def as_map(self) -> dict[str, int | str]:
@@ -103,9 +102,9 @@ class StateSummary:
     @classmethod
     def from_map(cls, found: Mapping[str, object]) -> "StateSummary":
         """Raises ValueError for anything but what `as_map` gives; other keys are ignored."""
-        numbers = [found.get(name) for name in ("bytes", "raw_bytes", "containers", "keys")]
-        size, raw, containers, keys = (count(number) for number in numbers)
-        return cls(size, raw, sha256_hex(found.get("sha256")), containers, keys)
+        numbers = [found.get(name) for name in ("bytes", "raw_bytes", "keys")]
+        size, raw, keys = (count(number) for number in numbers)
+        return cls(size, raw, sha256_hex(found.get("sha256")), keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,6 @@ class Trailer:
     blocks: int
     raw_bytes: int
     keys: int
-    containers: int
 
 
 def pack_header() -> bytes:
@@ -142,7 +140,7 @@ def pack_label(label: Label) -> bytes:
 
 def pack_trailer(trailer: Trailer) -> bytes:
     """The file's last bytes."""
-    numbers = (trailer.blocks, trailer.raw_bytes, trailer.keys, trailer.containers)
+    numbers = (trailer.blocks, trailer.raw_bytes, trailer.keys)
     return _with_crc(_TRAILER.pack(_TRAILER_MAGIC, TRAILER_BYTES - 8, *numbers, 0))
 
 
@@ -194,10 +192,10 @@ def sha256_hex(found: object) -> str:
 def _parse_trailer(found: bytes) -> Trailer:
     if len(found) < TRAILER_BYTES:
         raise ValueError("the file ends in its trailer")
-    _, size, blocks, raw, keys, containers, _ = _TRAILER.unpack(found)
+    _, size, blocks, raw, keys, _ = _TRAILER.unpack(found)
     if size != TRAILER_BYTES - 8 or found != _with_crc(found):
         raise ValueError("the trailer is damaged")
-    return Trailer(blocks, raw, keys, containers)
+    return Trailer(blocks, raw, keys)
 
 
 def _with_crc(head: bytes) -> bytes:

@@ -56,8 +56,8 @@ def write_state(
     nothing may change it meanwhile. `level`: zstd's. Raises UnstorableStateError, OSError.
     """
     blocks = _BlockWriter(fd, level)
-    containers = _Walk(blocks).run([state, hot])
-    return blocks.finish(len(state), containers)
+    _Walk(blocks).run([state, hot])
+    return blocks.finish(len(state))
 
 
 class _BlockWriter:
@@ -79,12 +79,12 @@ class _BlockWriter:
         self._parts.append(instruction)
         self._gathered += len(instruction)
 
-    def finish(self, keys: int, containers: int) -> StateSummary:
+    def finish(self, keys: int) -> StateSummary:
         self._flush()
-        self._write(pack_trailer(Trailer(self._blocks, self._raw, keys, containers)))
+        self._write(pack_trailer(Trailer(self._blocks, self._raw, keys)))
         os.fsync(self._fd)
         digest = self._digest.hexdigest()
-        return StateSummary(self._written, self._raw, digest, containers, keys)
+        return StateSummary(self._written, self._raw, digest, keys)
 
     def _flush(self) -> None:
         if not self._parts:
@@ -130,6 +130,10 @@ class _Open:
                 self.keys = list(islice(self._keys, self.chunk))
         return bool(self.values)
 
+    def fits(self, count: int) -> bool:
+        """Whether the first `count` at hand are small enough for one instruction."""
+        return _fits((self.keys or [])[:count] + self.values[:count])
+
     def drop(self, count: int) -> None:
         """The first `count` have been written."""
         del self.values[:count]
@@ -144,10 +148,9 @@ class _Walk:
         self._blocks = blocks
         self._pack: Callable[[object], bytes] = _msgpack.Packer(use_bin_type=True).pack
         self._stack: list[_Open] = []
-        self._containers = 0
 
-    def run(self, root: list[Any]) -> int:
-        """Write the root list's items; the number of dicts and lists in them."""
+    def run(self, root: list[Any]) -> None:
+        """Write the root list's items."""
         self._stack.append(_Open(root))
         while True:
             top = self._stack[-1]
@@ -156,22 +159,19 @@ class _Walk:
                 continue
             self._stack.pop()
             if not self._stack:
-                return self._containers
+                return
             self._emit(Instruction.CLOSE)
 
     def _step(self, top: _Open) -> None:
         """Write as many of the values at hand as fit in an instruction, or open the first."""
         count = len(top.values)
-        containers = _weigh(top, count)
-        while containers is None and count > 1:
+        while not (fits := top.fits(count)) and count > 1:
             count //= 2
-            containers = _weigh(top, count)
-        if containers is None:
+        if not fits:
             key, value = (top.keys[0] if top.keys else None), top.values[0]
             top.drop(1)
             self._open(key, value)
         else:
-            self._containers += containers
             values = top.values[:count]
             if top.keys is None:
                 self._emit(Instruction.ITEMS, values)
@@ -187,9 +187,7 @@ class _Walk:
             self._emit(Instruction.OPEN_KEY, isinstance(key, str))
             self._pieces(key)
             key = None
-            containers = _weigh_values([value])
-            if containers is not None:
-                self._containers += containers
+            if _fits([value]):
                 self._emit(Instruction.PUT, value)
                 return
         if isinstance(value, (str, bytes, bytearray)):
@@ -197,7 +195,6 @@ class _Walk:
             self._emit(Instruction.OPEN_TEXT if text else Instruction.OPEN_BYTES, key)
             self._pieces(value)
             return
-        self._containers += 1
         mapping = isinstance(value, _MAPPING)
         self._emit(Instruction.OPEN_DICT if mapping else Instruction.OPEN_LIST, key)
         self._stack.append(_Open(value))
@@ -215,35 +212,32 @@ class _Walk:
         self._blocks.add(packed)
 
 
-def _weigh(top: _Open, count: int) -> int | None:
-    """The containers in the first `count` values at hand; None: too much for one instruction."""
-    return _weigh_values((top.keys[:count] if top.keys else []) + top.values[:count])
+def _fits(level: list[Any]) -> bool:
+    """Whether these values, with all below them, are small enough for one instruction.
 
-
-def _weigh_values(level: list[Any]) -> int | None:
-    """Level by level, as the calls that cost little go over many values at once."""
-    nodes, chars, containers = len(level), 0, 0
+    Looks level by level, since what is common (a level of nothing but texts, or of nothing but
+    numbers) is then seen by C code; stops as soon as it is too much.
+    """
+    nodes, chars = len(level), 0
     for _ in range(DEPTH_MAX):
         kinds = set(map(type, level))
-        if not kinds - _FIXED:
-            return containers if nodes <= NODES_MAX and chars <= CHARS_MAX else None
+        if kinds <= _FIXED:
+            return nodes <= NODES_MAX and chars <= CHARS_MAX
         if kinds <= _TEXTS:
-            chars += sum(map(len, level))
-            return containers if nodes <= NODES_MAX and chars <= CHARS_MAX else None
+            return nodes <= NODES_MAX and chars + sum(map(len, level)) <= CHARS_MAX
         below: list[Any] = []
         for value in level:
             if isinstance(value, (str, bytes, bytearray)):
                 chars += len(value)
             elif isinstance(value, _CONTAINERS):
-                containers += 1
                 nodes += len(value)
                 if nodes > NODES_MAX:
-                    return None
+                    return False
                 below += value
                 if isinstance(value, _MAPPING):
                     nodes += len(value)
                     below += value.values()
         if nodes > NODES_MAX or chars > CHARS_MAX:
-            return None
+            return False
         level = below
-    return None
+    return False
