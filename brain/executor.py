@@ -52,13 +52,7 @@ class Executor:
         }
         attributes = self._brain.__dict__
         attributes.update({name: gene.default for name, gene in program.genes.items()})
-        attributes["_context"] = self._context
-        self.attach()
-
-    def attach(self) -> None:
-        """Show the brain the tree's roots; to be called again after a load."""
-        self._brain.__dict__["state"] = self.tree.root
-        self._brain.__dict__["hot"] = self.tree.hot
+        attributes |= {"_context": self._context, "state": tree.root, "hot": tree.hot}
 
     def execute(self, key: Any, request: Sequence[Any]) -> Executed:
         """Execute `[op, args, kwargs, t_us, seed]` as the request with `key`."""

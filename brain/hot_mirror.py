@@ -1,52 +1,45 @@
 """Keeps the counters of `hot` in shared memory equal to those of the state.
 
 The state is the truth; the mirror runs with the executions, ahead of the log by what is in flight,
-and is written anew at each lease and each fence. A counter that the segment can't take is refused
-by the state already, so that an error here is a bug.
+and is written anew at each lease and each fence. The state refuses what the segment can't take;
+where an older version of the code did not, that counter is left out here and nothing else happens.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
-
-from osupervisor.brain.state import StateTree
 from osupervisor.vault_store.errors import CounterTableError
 from osupervisor.vault_store.hot import HotWriter
 
 
 class HotMirror:
-    """Writes `tree.hot` to the segment of `writer`."""
+    """Writes `hot` to the segment of `writer`; both are set before the first request."""
 
-    def __init__(self, tree: StateTree, writer: HotWriter) -> None:
-        self.tree = tree
-        self.writer = writer
+    __slots__ = ("hot", "writer")
 
-    def update(self, ops: bytes) -> None:
-        """After an execution with `ops`: write the counters that they name."""
-        hot = self.tree.hot
-        for operation in msgpack.unpackb(ops, strict_map_key=False):
-            path: list[Any] = operation[1]
-            if path[0] != "hot":
-                continue
-            if len(path) < 2:
-                self.replace()
-                return
-            value = hot.get(path[1])
-            if value is None:
-                self.writer.delete(path[1])
-            else:
-                self._set(path[1], value)
+    def __init__(self) -> None:
+        self.hot: Mapping[str, Any] = {}
+        self.writer: HotWriter | None = None
+
+    def update(self, names: Iterable[str]) -> None:
+        """Write the counters `names`, or free those that are gone; the state tree calls this."""
+        for name in names:
+            value = self.hot[name] if name in self.hot else None
+            self._set(name, value)
 
     def replace(self) -> None:
-        """Write all of them, and nothing else: at a lease, and after an undo."""
-        try:
-            self.writer.replace(dict(self.tree.hot))
-        except CounterTableError:
-            for name, value in self.tree.hot.items():
-                self._set(name, value)
+        """Write all of them and nothing else: at a lease, and in a new segment."""
+        assert self.writer is not None
+        self.writer.replace({})
+        self.update(self.hot)
 
-    def _set(self, name: str, value: Any) -> None:
+    def _set(self, name: str, value: int | float | None) -> None:
+        if self.writer is None:
+            return
         try:
-            self.writer.set(name, value)
+            if value is not None:
+                self.writer.set(name, value)
+                return
         except CounterTableError:
-            self.writer.delete(name)
+            pass
+        self.writer.delete(name)

@@ -18,8 +18,8 @@ import msgpack  # type: ignore[import-untyped]
 from osupervisor.brain import failure
 from osupervisor.brain.errors import PortError
 from osupervisor.brain.executor import Executed, Executor
-from osupervisor.brain.hot_mirror import HotMirror
 from osupervisor.brain.port import FLUSH_BYTES, FLUSH_RESPONSES, Port, Undecodable
+from osupervisor.vault_store.hot import HotWriter
 
 BIN8 = [b"\xc4" + bytes((size,)) for size in range(256)]
 EMPTY_ARRAY_BIN = b"\xc4\x01\x90"
@@ -30,13 +30,12 @@ _pack = msgpack.packb
 class Lease:
     """Holds the right to execute, for `epoch`, from the moment it is made until `fence`."""
 
-    def __init__(self, executor: Executor, mirror: HotMirror, epoch: int) -> None:
+    def __init__(self, executor: Executor, hot: HotWriter, epoch: int) -> None:
         self.epoch = epoch
         self.n = 0
         self._executor = executor
         self._execute: Callable[[Any, Any], Executed] = executor.execute
-        self._mirror = mirror
-        self._hot = mirror.writer
+        self._hot = hot
         self._undos: deque[tuple[int, Any]] = deque()
         self._packed_epoch = _pack(epoch)
 
@@ -59,8 +58,6 @@ class Lease:
             return
         if undo is not None:
             self._undos.append((n, undo))
-            if b"\xa3hot" in ops:
-                self._mirror.update(ops)
         self._respond(port, n, outcome, ops, effects)
 
     def state(self, port: Port, n: int, params: Any) -> None:
@@ -92,13 +89,13 @@ class Lease:
 
     def fence(self) -> None:
         """Undo all that was not confirmed, newest first."""
-        while self._undos:
-            self._executor.tree.rollback(self._undos.pop()[1])
-        self._mirror.replace()
+        undos = [undo for _n, undo in reversed(self._undos)]
+        self._undos.clear()
+        self._executor.tree.rollback_all(undos)
 
     def _respond(self, port: Port, n: int, *parts: bytes) -> None:
         """Queue `[1, n, nil, [epoch, part, ...]]`, the parts as bins."""
-        size = 12 + len(self._packed_epoch)
+        size = 13 + len(self._packed_epoch)
         bins: list[bytes] = []
         for part in parts:
             length = len(part)

@@ -22,6 +22,7 @@ state that is not that of its LSN.
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from osupervisor.brain import checkpoint, fork
@@ -58,26 +59,35 @@ class Shutdown(Exception):
     """The supervisor asked the brain to end."""
 
 
+@dataclass(slots=True)
+class Life:
+    """What a process and those that it spawns have in common: the code, and the state so far."""
+
+    loaded: Loaded
+    executor: Executor
+    follower: Follower
+    mirror: HotMirror
+
+
 class RunLoop:
     """One brain process. `port` and `line` are connected; `hot_fd` is its own segment."""
 
-    def __init__(
-        self, brain_id: Any, loaded: Loaded, executor: Executor, follower: Follower, fds: list[int]
-    ) -> None:
-        port_fd, line_fd, hot_fd, output_fd = fds
+    def __init__(self, brain_id: Any, life: Life, descriptors: list[int]) -> None:
+        port_fd, line_fd, hot_fd, output_fd = descriptors
         take_output(output_fd)
         self.brain_id = brain_id
-        self._loaded = loaded
-        self._executor = executor
-        self._follower = follower
+        self._loaded = life.loaded
+        self._executor = life.executor
+        self._follower = life.follower
         self._lease: Lease | None = None
         self._children: set[int] = set()
         self._port = Port(socket.socket(fileno=port_fd))
         self._line = Line(socket.socket(fileno=line_fd))
         self._hot = HotWriter(hot_fd)
-        self._heartbeat = Heartbeat(self._hot, HotReader(hot_fd), executor.activity)
+        self._heartbeat = Heartbeat(self._hot, HotReader(hot_fd), life.executor.activity)
         os.close(hot_fd)
-        self._mirror = HotMirror(executor.tree, self._hot)
+        self._mirror = life.mirror
+        self._mirror.writer = self._hot
         self._handlers: dict[Any, Callable[[Any], None]] = {
             "record": self._on_record,
             "confirm": self._on_confirm,
@@ -178,7 +188,7 @@ class RunLoop:
         epoch, lsn = params
         if lsn != self._follower.lsn or (self._lease is not None and self._lease.unconfirmed):
             raise PortError(f"found a lease at LSN {lsn}; the brain is at {self._follower.lsn}")
-        self._lease = Lease(self._executor, self._mirror, epoch)
+        self._lease = Lease(self._executor, self._hot, epoch)
         self._follower.epoch = epoch
         self._mirror.replace()
 
@@ -194,7 +204,6 @@ class RunLoop:
             self._follower = load(self._executor.tree, params[0], descriptors)
         finally:
             close_all(descriptors)
-        self._executor.attach()
         self._hot.set_lsn(self._follower.lsn)
         self._say_ready()
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from osupervisor.brain.executor import Executor
 from osupervisor.brain.follower import Follower
+from osupervisor.brain.hot_mirror import HotMirror
 from osupervisor.brain.loader import Loaded
 from osupervisor.brain.output import take_no_input
-from osupervisor.brain.run_loop import Birth, RunLoop
+from osupervisor.brain.run_loop import Birth, Life, RunLoop
 from osupervisor.brain.state import StateTree
 
 EXIT_BROKEN: Final = 70
@@ -30,15 +31,17 @@ def serve(brain_id: Any, loaded: Loaded, descriptors: list[int]) -> int:
     gc.set_threshold(*COLLECT_AFTER)
     gc.enable()
     try:
-        tree = StateTree({}, {})
-        follower = Follower(tree)
-        executor = Executor(loaded.program, tree)
-        loop = RunLoop(brain_id, loaded, executor, follower, descriptors)
+        mirror = HotMirror()
+        tree = StateTree({}, {}, mirror.update)
+        mirror.hot = tree.hot
+        life = Life(loaded, Executor(loaded.program, tree), Follower(tree), mirror)
+        loop = RunLoop(brain_id, life, descriptors)
         while True:
             try:
                 return loop.run()
             except Birth as birth:
-                loop = RunLoop(birth.brain_id, loaded, executor, birth.follower, birth.descriptors)
+                life.follower = birth.follower
+                loop = RunLoop(birth.brain_id, life, birth.descriptors)
     except BaseException:
         traceback.print_exc()
         return EXIT_BROKEN
