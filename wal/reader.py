@@ -12,7 +12,7 @@ from typing import Final, Never, TypeVar
 
 from osupervisor.wal import record, scan, segment
 from osupervisor.wal.errors import CorruptRecordError
-from osupervisor.wal.record import OVERHEAD, TRAILER_SIZE, Kind, Record
+from osupervisor.wal.record import HEADER_SIZE, OVERHEAD, TRAILER_SIZE, Kind, Record
 from osupervisor.wal.scan import LSN_MAX, Source, Walk
 from osupervisor.wal.segment import SEGMENT_HEADER_SIZE
 
@@ -76,6 +76,20 @@ def find(source: int | Source, lsn: int) -> Record:
     Costs a walk from the segment's start: about 0.15 us for each record passed over.
     """
     return next(read_from(source, lsn, lsn))
+
+
+def read_at(source: int | Source, offset: int) -> Record:
+    """The record at `offset` of a segment. Raises CorruptRecordError when no whole one is there."""
+    if isinstance(source, int):
+        source = Descriptor(source)
+    try:
+        header = record.decode_header(source.read(offset, HEADER_SIZE), 0)
+        found = None if header is None else record.decode(source.read(offset, header.length), 0)
+    except CorruptRecordError as error:
+        raise CorruptRecordError(offset, error.reason, error.lsn) from None
+    if found is None:
+        raise CorruptRecordError(offset, "the file ends inside it")
+    return found[0]
 
 
 def walk_commits(data: bytes, lsn: int, last_lsn: int) -> tuple[list[Commit], int, int]:

@@ -137,29 +137,47 @@ def walk_raw(data: bytes, lsn: int, last_lsn: int) -> tuple[list[bytes], int, in
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A whole header found behind a bad record."""
+    """A whole header found behind a bad record. `offset` is the file's."""
 
     offset: int
     header: Header
 
 
-# A header that could follow: a length below 2**27, one of the kinds, no flags.
+# A header that may be one: a length below 2**27, one of the kinds, no flags.
 _LIKELY = re.compile(rb"(?=[\x00-\x07].{15}[\x01-\x05]\x00.{26})", re.DOTALL)
 
+# Zeros are passed over by blocks: a preallocated segment is full of them.
+_ZEROS: Final = bytes(4096)
 
-def headers_behind(data: bytes, stop: Stop, base: int) -> Iterator[Behind]:
-    """Whole headers behind the bad record where a scan stopped; `data` begins at offset `base`.
 
-    What a whole header spans is skipped, so that records inside a request are not taken for the
-    log's. Their bodies are not checked: a header that is right was written as it is.
+def headers_behind(data: bytes, stop: Stop) -> Iterator[Behind]:
+    """Whole headers of later records, in `data`, which begins where the scan stopped.
+
+    What a whole header spans is passed over, so that records inside a request are not taken for
+    the log's. Bodies are not checked: a header that is right was written as it stands.
     """
-    skip = 0 if stop.header is None else stop.header.length
-    at = max(stop.offset + skip, stop.offset + 1) - base
-    while (likely := _LIKELY.search(data, at)) is not None:
-        at = likely.start()
-        header = _header(data, at)
-        if header is not None and stop.lsn < header.lsn <= stop.lsn + len(data) // OVERHEAD + 1:
-            yield Behind(base + at, header)
-            at += header.length
+    at = 0
+    if stop.header is not None and stop.header.lsn == stop.lsn:
+        at = stop.header.length
+    lsn_max = stop.lsn + len(data) // OVERHEAD
+    while (likely := _likely(data, at)) is not None:
+        header = _header(data, likely)
+        if header is not None and stop.lsn < header.lsn <= lsn_max:
+            yield Behind(stop.offset + likely, header)
+            at = likely + header.length
         else:
-            at += 1
+            at = likely + 1
+
+
+def _likely(data: bytes, at: int) -> int | None:
+    """The next place at or behind `at` where a header may begin."""
+    block = len(_ZEROS)
+    while at < len(data):
+        if data.startswith(_ZEROS, at):
+            at += block - HEADER_SIZE
+            continue
+        found = _LIKELY.search(data, at, at + block + HEADER_SIZE)
+        if found is not None:
+            return found.start()
+        at += block
+    return None

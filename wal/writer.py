@@ -5,7 +5,8 @@ Rules: one write per batch; a process writes only to segments that it created it
 failure the writer takes nothing more, and `reopen` makes another one.
 
 `append` puts records into the kernel: they survive the death of any process. They are durable
-when a `SyncTarget` taken after the append has run. `run` may be called in a thread.
+when a `SyncTarget` taken after the append has run, perhaps in a thread, and `note_durable` says so
+to the writer.
 """
 
 import contextlib
@@ -14,16 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from osupervisor.wal import hint, segment
+from osupervisor.wal import hint
 from osupervisor.wal.errors import AppendFailed, SealFailed, TruncateFailed
 from osupervisor.wal.hint import Hint
-from osupervisor.wal.segment import (
-    SEGMENT_HEADER_SIZE,
-    TMP_SUFFIX,
-    TORN_SUFFIX,
-    SegmentHeader,
-    segment_name,
-)
+from osupervisor.wal.placement import Placed, place
+from osupervisor.wal.segment import SEGMENT_HEADER_SIZE, segment_name
 from osupervisor.wal.storage import LogFile, Storage
 
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -60,7 +56,7 @@ class Writer:
         storage: Storage,
         boot_id: bytes,
         segment_bytes_max: int,
-        first: "Placed",
+        first: Placed,
     ) -> None:
         """`first` is the segment that this process begins with."""
         self._storage = storage
@@ -73,6 +69,7 @@ class Writer:
         self._durable_lsn = first.last_lsn
         self._bytes_appended = 0
         self._marks = deque([Mark(first.last_lsn + 1, 0)], maxlen=_MARKS_MAX)
+        self._control: Hint | None = None
         self._failed = False
 
     @property
@@ -82,7 +79,7 @@ class Writer:
 
     @property
     def durable_lsn(self) -> int:
-        """What is durable by reopening and sealing alone; a SyncTarget may have reached more."""
+        """The last record known durable: by reopening, sealing, and what `note_durable` said."""
         return self._durable_lsn
 
     @property
@@ -126,9 +123,9 @@ class Writer:
             self._rotate()
         written = 0
         try:
-            written = self._file.write(self._end, data)
             while written < len(data):
-                written += self._file.write(self._end + written, memoryview(data)[written:])
+                rest = memoryview(data)[written:] if written else data
+                written += self._file.write(self._end + written, rest)
         except OSError as error:
             self._cut(records, written, error)
         self._end += len(data)
@@ -136,15 +133,26 @@ class Writer:
         self._bytes_appended += len(data)
 
     def append_control(self, record: bytes, lsn: int) -> None:
-        """Append a control record by itself, and leave the hint that finds it at a start.
+        """Append a control record by itself; a start will begin with it once it is durable.
 
-        Raises as `append` does. A hint that can't be written is no failure: a start then searches.
+        Raises as `append` does.
         """
         before = self._bytes_appended
         self.append([record], lsn)
         self._marks.append(Mark(lsn, before))
-        with contextlib.suppress(OSError):
-            hint.write(self._storage, Hint(self._segment_lsn, self._end - len(record), lsn))
+        self._control = Hint(self._segment_lsn, self._end - len(record), lsn)
+
+    def note_durable(self, lsn: int) -> None:
+        """A sync has succeeded: everything up to `lsn` is durable.
+
+        Only now the hint may lead a start to the control record: a start checks nothing before
+        it. A hint that can't be written is no failure: a start then searches.
+        """
+        self._durable_lsn = max(self._durable_lsn, lsn)
+        if self._control is not None and self._control.lsn <= self._durable_lsn:
+            with contextlib.suppress(OSError):
+                hint.write(self._storage, self._control)
+            self._control = None
 
     def sync_target(self) -> SyncTarget:
         """Everything appended so far, to be made durable by its `run`, perhaps in a thread."""
@@ -152,9 +160,11 @@ class Writer:
 
     def close(self) -> None:
         """Seal the segment: durable, without preallocated bytes. Raises SealFailed."""
-        if not self._failed:
-            self._seal()
-        self._file.close()
+        try:
+            if not self._failed:
+                self._seal()
+        finally:
+            self._file.close()
 
     def abandon(self) -> None:
         """Let go of the file as it is, after a failure or in favour of a reopened writer."""
@@ -183,7 +193,7 @@ class Writer:
         except OSError as error:
             self._failed = True
             raise SealFailed(f"{self.segment} can't be synced: {error}") from error
-        self._durable_lsn = self._last_lsn
+        self.note_durable(self._last_lsn)
 
     def _cut(self, records: Sequence[bytes], written: int, error: OSError) -> NoReturn:
         """Count the whole records among `written` bytes, cut off what follows them."""
@@ -204,68 +214,3 @@ class Writer:
                 f"{self.segment} can't be cut at {self._end} after a failed append: {failure}"
             ) from error
         raise AppendFailed(whole, str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A new segment under its name, durable: records `first_lsn` to `last_lsn`, up to `end`."""
-
-    file: LogFile
-    first_lsn: int
-    last_lsn: int
-    end: int
-
-
-def place(
-    storage: Storage,
-    boot_id: bytes,
-    segment_bytes_max: int,
-    first_lsn: int,
-    records: Sequence[bytes],
-) -> Placed:
-    """Make the segment that begins with `records` at `first_lsn`, in place of one of its name.
-
-    Durable when it returns. Whatever fails (OSError), the log is as it was or has the new segment
-    whole; an older one of its name is kept as `.torn`.
-    """
-    name = segment_name(first_lsn)
-    tmp = name + TMP_SUFFIX
-    data = b"".join((segment.encode_header(SegmentHeader(first_lsn, boot_id)), *records))
-    remove_if_there(storage, tmp)
-    file = storage.create(tmp)
-    try:
-        file.allocate(max(segment_bytes_max, len(data)))
-        write_all(file, data)
-        file.sync()
-        set_aside(storage, name)
-        storage.rename(tmp, name)
-        storage.sync_dir()
-    except OSError:
-        file.close()
-        with contextlib.suppress(OSError):
-            storage.remove(tmp)
-        raise
-    return Placed(file, first_lsn, first_lsn + len(records) - 1, len(data))
-
-
-def set_aside(storage: Storage, name: str) -> None:
-    """Give the file called `name`, where there is one, the second name `.torn`.
-
-    An older `.torn` of that name goes: the last one tells what happened. Raises OSError.
-    """
-    torn = name + TORN_SUFFIX
-    if name in storage.names():
-        remove_if_there(storage, torn)
-        storage.link(name, torn)
-
-
-def write_all(file: LogFile, data: bytes) -> None:
-    """Write `data` from offset 0. Raises OSError; then some of it may have been written."""
-    written = file.write(0, data)
-    while written < len(data):
-        written += file.write(written, memoryview(data)[written:])
-
-
-def remove_if_there(storage: Storage, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        storage.remove(name)
