@@ -29,8 +29,8 @@ CLIENT_BYTES_MAX: Final = 64
 SESSION_BYTES_MAX: Final = 128
 OPTIONS_BYTES_MAX: Final = 1024
 """All options at their longest take about 450 bytes."""
-TIMEOUT_S_MAX: Final = 31_536_000
-"""A year: what is longer is a mistake in the unit."""
+TIMEOUT_S_MAX: Final = 86_400
+"""A day: what is longer is a mistake in the unit."""
 NESTING_MAX: Final = 256
 """Levels of arrays and maps in args, and in kwargs. The brain's encoder stops at 511."""
 

@@ -1,0 +1,145 @@
+"""Where a service listens, and sockets bound and connected there.
+
+    unix:/path/to.sock, or a path     a Unix socket
+    tcp:host:port, tcp:[::1]:port     TCP, where the service was configured for it
+
+A Unix socket's address holds 107 bytes of path. A longer path is reached through its folder: the
+folder is opened and the socket named as `/proc/self/fd/<number>/<name>`, which the kernel resolves
+during bind and connect alike, whatever the working directory. Only the last part must then be
+short. This needs /proc; without it a long path is an AddressError.
+
+A listening socket appears under its path by a rename, ready and with its final mode: a client
+finds the old socket or the new one and never none, and nobody connects in between who may not.
+"""
+
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from osupervisor.bridge.errors import AddressError
+
+SUN_PATH_BYTES_MAX: Final = 107
+"""sun_path has 108 bytes, the last of them 0."""
+BACKLOG: Final = 4096
+"""The kernel takes the smaller of this and net.core.somaxconn."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A Unix socket's path."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A TCP endpoint."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return (
+            f"tcp:[{self.host}]:{self.port}" if ":" in self.host else f"tcp:{self.host}:{self.port}"
+        )
+
+
+Address: TypeAlias = UnixAddress | TcpAddress
+
+
+def parse_address(text: str | os.PathLike[str] | Address) -> Address:
+    """The address in a text. Raises AddressError."""
+    if isinstance(text, UnixAddress | TcpAddress):
+        return text
+    text = os.fspath(text)
+    if not text.startswith("tcp:"):
+        path = text.removeprefix("unix:")
+        if not path or "\0" in path:
+            raise AddressError(f"found the address {text!r}", "wanted unix:/path or tcp:host:port")
+        return UnixAddress(Path(path).absolute())
+    host, _, port = text.removeprefix("tcp:").removeprefix("//").rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65_535:
+        raise AddressError(
+            f"found the address {text!r}", "wanted tcp:host:port with a port up to 65535"
+        )
+    return TcpAddress(host, int(port))
+
+
+def listen_unix(path: Path, mode: int = 0o600, backlog: int = BACKLOG) -> socket.socket:
+    """A listening socket at `path`, non-blocking, close-on-exec; it replaces what was there.
+
+    Whoever calls this knows that no other service uses the path: it holds the data directory's
+    lock. Raises AddressError when the folder isn't there or the path can't be used.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        listener.setblocking(False)
+        with _short(draft) as name:
+            with suppress(FileNotFoundError):
+                draft.unlink()
+            listener.bind(name)
+        draft.chmod(mode)
+        listener.listen(backlog)
+        draft.rename(path)
+    except BaseException as error:
+        listener.close()
+        with suppress(OSError):
+            draft.unlink()
+        if isinstance(error, OSError):
+            raise AddressError(
+                f"can't listen at {path}: {error}",
+                "see that its folder is there, is writable, and its file system takes sockets",
+            ) from error
+        raise
+    return listener
+
+
+def connect(address: Address, timeout_s: float) -> socket.socket:
+    """A connected socket in blocking mode, close-on-exec.
+
+    Raises AddressError when the address can never work, else OSError: nobody there
+    (FileNotFoundError, ConnectionRefusedError), its backlog full (BlockingIOError), TimeoutError.
+    """
+    if isinstance(address, TcpAddress):
+        connection = socket.create_connection((address.host, address.port), timeout_s)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(None)
+        return connection
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        with _short(address.path) as name:
+            connection.connect(name)
+        connection.settimeout(None)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _short(path: Path) -> Generator[str]:
+    """A name for `path` that fits into a socket's address while the context lasts."""
+    if len(os.fsencode(path)) <= SUN_PATH_BYTES_MAX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        name = f"/proc/self/fd/{folder}/{path.name}"
+        if len(os.fsencode(name)) > SUN_PATH_BYTES_MAX or not os.path.isdir("/proc/self/fd"):
+            raise AddressError(
+                f"the socket's path is too long: {len(os.fsencode(path))} bytes, {path}",
+                f"wanted at most {SUN_PATH_BYTES_MAX}: use a shorter data directory or file name",
+            )
+        yield name
+    finally:
+        os.close(folder)
