@@ -1,0 +1,87 @@
+"""Brains that the tests run in real processes."""
+
+import os
+import sys
+import time
+from typing import Any
+
+from osupervisor.brain import Brain, evolvable, gene, op, query
+
+
+class Counter(Brain):
+    """Counts, and does whatever a test needs a brain to do."""
+
+    step = gene(1, low=1, high=10)
+
+    @op
+    def add(self, name: str, n: int = 1) -> int:
+        """Add `n` to the counter `name`."""
+        self.state[name] = self.state.get(name, 0) + n * self.step
+        self.hot["adds"] += 1
+        return int(self.state[name])
+
+    @op
+    def put(self, name: str, value: Any) -> None:
+        self.state[name] = value
+
+    @op
+    def fail(self, name: str) -> None:
+        self.state[name] = "half done"
+        self.hot["fails"] += 1
+        self.emit("never", name=name)
+        raise ValueError(f"no {name}")
+
+    @op
+    def leave(self, code: int) -> None:
+        self.state["left"] = True
+        sys.exit(code)
+
+    @op
+    def die(self, code: int) -> None:
+        """End the process without a word, as a crash does."""
+        os._exit(code)
+
+    @op
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    @op
+    def spin(self) -> None:
+        while True:
+            pass
+
+    @op
+    def shout(self, size: int) -> int:
+        """Print `size` bytes."""
+        print("x" * size)
+        return size
+
+    @op
+    def fill(self, count: int) -> int:
+        """`count` keys of 100 bytes."""
+        for index in range(count):
+            self.state[f"key{index}"] = "v" * 100
+        return len(self.state)
+
+    @op
+    def draw(self) -> list[Any]:
+        """Everything that comes with the request."""
+        return [self.now(), self.random.random(), self.random.random(), list(self.request.key)]
+
+    @op
+    def later(self, seconds: float, name: str) -> None:
+        self.after(seconds, "add", name, n=2)
+        self.cast("add", name)
+        self.emit("planned", name=name)
+
+    @query
+    def get(self, name: str) -> Any:
+        return self.state.get(name)
+
+    @query
+    def cheat(self) -> None:
+        self.state["cheated"] = True
+
+    @evolvable
+    def weight(self, n: int) -> float:
+        return n * 2.0
