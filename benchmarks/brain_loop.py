@@ -123,7 +123,8 @@ def echo(port_fd: int, *_others: int) -> int:
             if len(out) >= 2 * BATCH:
                 port.sendall(b"".join(out))
                 out.clear()
-        port.sendall(b"".join(out))
+        if out:
+            port.sendall(b"".join(out))
 
 
 def drive(worker: Worker, requests: list[bytes], window: int) -> tuple[float, float]:

@@ -43,34 +43,35 @@ class Request:
 class Context:
     """State of the execution now running; `check` is asked whether an own op takes arguments."""
 
-    __slots__ = ("_check", "_effects", "_random", "key", "op", "reading", "seed", "seeded", "t_us")
+    __slots__ = ("_check", "_random", "_seeded_for", "current", "effects", "key", "reading")
 
     def __init__(self, check: CheckArguments) -> None:
         self._check = check
-        self._effects: list[bytes] = []
+        self.effects: list[bytes] = []
         self._random = Random(0)
-        self.op = ""
+        self._seeded_for: object = None
+        self.current: Sequence[Any] = ("", [], {}, 0, 0)
+        """The request: op, args, kwargs, unix microseconds, seed."""
         self.key: Any = None
-        self.t_us = 0
-        self.seed = 0
-        self.seeded = False
         self.reading = False
 
     def now(self) -> float:
-        return self.t_us / 1e6
+        t_us: int = self.current[3]
+        return t_us / 1e6
 
     def random(self) -> Random:
         """Seeded at the first use in a request: seeding takes 6 us."""
-        if not self.seeded:
-            self._random.seed(self.seed)
-            self.seeded = True
+        if self._seeded_for is not self.current:
+            self._random.seed(self.current[4])
+            self._seeded_for = self.current
         return self._random
 
     def request(self) -> Request:
         key: Any = self.key
         if isinstance(key, list):
             key = tuple(key[:2]) if key and not isinstance(key[0], int) else tuple(key)
-        return Request(self.op, key, self.t_us, self.seed)
+        op, _args, _kwargs, t_us, seed = self.current
+        return Request(op, key, t_us, seed)
 
     def emit(self, event: str, payload: Mapping[str, Any]) -> None:
         if not isinstance(event, str) or not 0 < len(event.encode()) <= EVENT_NAME_BYTES_MAX:
@@ -97,7 +98,7 @@ class Context:
 
     def take_effects(self) -> bytes:
         """The packed effects asked for since the last call; leaves none behind."""
-        effects = self._effects
+        effects = self.effects
         if not effects:
             return NO_EFFECTS
         packed = array_header(len(effects)) + b"".join(effects)
@@ -105,7 +106,7 @@ class Context:
         return packed
 
     def drop_effects(self) -> None:
-        self._effects.clear()
+        self.effects.clear()
 
     def _check_op(
         self, effect: str, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -118,10 +119,10 @@ class Context:
     def _add(self, name: str, effect: list[Any]) -> None:
         if self.reading:
             raise EffectError(name, "a query asks for no effects; mark the method with @op")
-        if len(self._effects) >= EFFECTS_MAX:
+        if len(self.effects) >= EFFECTS_MAX:
             raise EffectError(name, f"found more than {EFFECTS_MAX} effects in one request")
         try:
-            self._effects.append(pack(effect))
+            self.effects.append(pack(effect))
         except UnpackableError as error:
             raise EffectError(name, str(error)) from None
 

@@ -13,7 +13,7 @@ process must end then.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -21,7 +21,7 @@ from osupervisor.brain import failure
 from osupervisor.brain.context import NO_EFFECTS, Context
 from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, UnpackableError
 from osupervisor.brain.packing import pack
-from osupervisor.brain.program import Op, Program
+from osupervisor.brain.program import Program
 from osupervisor.brain.state import StateTree
 
 COMMIT_BYTES_MAX = 16 * 2**20
@@ -29,6 +29,7 @@ OUTCOME_BYTES_MAX = COMMIT_BYTES_MAX - 64
 """The outcome travels in a client's frame of 16 MiB, beside the message's id."""
 NO_OPS = b"\x90"
 NIL = b"\xc0"
+_NIL_OUTCOME = NIL + NIL
 
 Executed = tuple[bytes, bytes | None, bytes, Any]
 """outcome, ops (None: a query), effects, undo (None: nothing to undo)."""
@@ -46,9 +47,16 @@ class Executor:
         self.tree = tree
         self._context = Context(self._check_own)
         self._brain = _construct(program)
-        self._table = {
-            name: (op, getattr(self._brain, name), op.arguments.exact, op.kind == "query")
+        methods = {name: getattr(self._brain, name) for name in program.ops}
+        self._ops = {
+            name: (methods[name], op.arguments.exact, op.arguments.check)
             for name, op in program.ops.items()
+            if op.kind == "op"
+        }
+        self._queries = {
+            name: (methods[name], op.arguments.check)
+            for name, op in program.ops.items()
+            if op.kind == "query"
         }
         attributes = self._brain.__dict__
         attributes.update({name: gene.default for name, gene in program.genes.items()})
@@ -58,26 +66,26 @@ class Executor:
         """Execute `[op, args, kwargs, t_us, seed]` as the request with `key`."""
         context = self._context
         try:
-            name, args, kwargs, context.t_us, context.seed = request
-            op, method, exact, reading = self._table[name]
+            name, args, kwargs, _t_us, _seed = request
+            method, exact, check = self._ops[name]
         except (KeyError, TypeError, ValueError):
-            return failure.not_found(request, self.program), NO_OPS, NO_EFFECTS, None
+            return self._execute_query(key, request)
         context.key = key
-        context.op = name
-        context.seeded = False
-        if reading:
-            return self._query(op, method, args, kwargs)
+        context.current = request
         if kwargs or type(args) is not list or tuple(map(type, args)) not in exact:
             try:
-                args, kwargs = op.arguments.check(args, kwargs)
+                args, kwargs = check(args, kwargs)
             except ArgumentsError as error:
                 return failure.invalid(error), NO_OPS, NO_EFFECTS, None
         tree = self.tree
         tree.begin()
         try:
-            result = method(*args, **kwargs)
-            outcome = NIL + (_packb(result) if type(result) in _SCALARS else pack(result))
-            effects = context.take_effects()
+            result = method(*args, **kwargs) if kwargs else method(*args)
+            if result is None:
+                outcome = _NIL_OUTCOME
+            else:
+                outcome = NIL + (_packb(result) if type(result) in _SCALARS else pack(result))
+            effects = context.take_effects() if context.effects else NO_EFFECTS
             ops, undo = tree.finish()
         except BaseException as error:
             tree.rollback_open()
@@ -91,7 +99,7 @@ class Executor:
 
     def activity(self) -> tuple[str, bytes]:
         """Name and packed key of the request last begun; safe in a signal handler."""
-        return self._context.op, msgpack.packb(self._context.key)
+        return self._context.current[0], msgpack.packb(self._context.key)
 
     def state(self, path: Sequence[Any]) -> bytes:
         """The outcome of reading the state at `path`, an array of keys; `[]` is all of it."""
@@ -103,36 +111,41 @@ class Executor:
     def read(self, request: Sequence[Any]) -> bytes:
         """The outcome of a query executed by a follower; an op is refused unexecuted."""
         name = request[0] if request else None
-        entry = self._table.get(name) if isinstance(name, str) else None
-        if entry is not None and not entry[3]:
-            return failure.not_a_query(entry[0].name)
-        return self.execute(None, request)[0]
+        if isinstance(name, str) and name in self._ops:
+            return failure.not_a_query(name)
+        return self._execute_query(None, request)[0]
 
-    def _query(
-        self, op: Op, method: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Executed:
+    def _execute_query(self, key: Any, request: Any) -> Executed:
+        """A query, or what is no request at all."""
+        context = self._context
         try:
-            args, kwargs = op.arguments.check(args, kwargs)
+            name, args, kwargs, _t_us, _seed = request
+            method, check = self._queries[name]
+        except (KeyError, TypeError, ValueError):
+            return failure.not_found(request, self.program), NO_OPS, NO_EFFECTS, None
+        context.key = key
+        context.current = request
+        try:
+            args, kwargs = check(args, kwargs)
         except ArgumentsError as error:
             return failure.invalid(error), None, NO_EFFECTS, None
-        self._context.reading = True
+        context.reading = True
         try:
             with self.tree.read_only():
                 outcome = _bounded(NIL + pack(method(*args, **kwargs)))
         except BaseException as error:
             outcome = failure.failed(error)
         finally:
-            self._context.reading = False
+            context.reading = False
         return outcome, None, NO_EFFECTS, None
 
     def _check_own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """For `after` and `cast`: raises BrainError unless the own op takes these arguments."""
-        entry = self._table.get(name) if isinstance(cast(object, name), str) else None
-        if entry is None:
-            raise BrainError(f"no op {name!r}; there are: {', '.join(self._table)}")
-        if entry[3]:
+        if name in self._queries:
             raise BrainError(f"{name} is a query: it changes nothing and nobody gets its result")
-        entry[0].arguments.check(list(args), dict(kwargs))
+        if name not in self._ops:
+            raise BrainError(f"no op {name!r}; there are: {', '.join(self._ops)}")
+        self._ops[name][2](list(args), dict(kwargs))
 
 
 def _bounded(outcome: bytes) -> bytes:

@@ -6,29 +6,45 @@
     fence      undo all unconfirmed, newest first; drop what was not sent; follow at the last LSN
 
 The cell holds n while n executes: that is how a death is blamed. Anything out of order is a bug of
-the peer: PortError, and the process must end.
+the peer: PortError, and the process must end. `call` is the hot path of the whole brain.
+
+    response   [1, n, nil, [epoch, outcome, ops, effects]], the last three as bin; a query has one
 """
 
-from collections import deque
+import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 
 from osupervisor.brain import failure
+from osupervisor.brain.context import NO_EFFECTS
 from osupervisor.brain.errors import PortError
-from osupervisor.brain.executor import Executed, Executor
+from osupervisor.brain.executor import NO_OPS, Executed, Executor
 from osupervisor.brain.port import FLUSH_BYTES, FLUSH_RESPONSES, Port, Undecodable
 from osupervisor.vault_store.hot import HotWriter
 
-BIN8 = [b"\xc4" + bytes((size,)) for size in range(256)]
-EMPTY_ARRAY_BIN = b"\xc4\x01\x90"
-
-_pack = msgpack.packb
+_BIN8: Final = [b"\xc4" + bytes((size,)) for size in range(256)]
+_NO_EFFECTS_BIN: Final = b"\xc4\x01" + NO_EFFECTS
+_RESPONSE: Final = b"\x94\x01\xcf"
 
 
 class Lease:
     """Holds the right to execute, for `epoch`, from the moment it is made until `fence`."""
+
+    __slots__ = (
+        "_base",
+        "_execute",
+        "_executor",
+        "_head_size",
+        "_hot",
+        "_op_head",
+        "_pack_head",
+        "_query_head",
+        "_undos",
+        "epoch",
+        "n",
+    )
 
     def __init__(self, executor: Executor, hot: HotWriter, epoch: int) -> None:
         self.epoch = epoch
@@ -36,13 +52,20 @@ class Lease:
         self._executor = executor
         self._execute: Callable[[Any, Any], Executed] = executor.execute
         self._hot = hot
-        self._undos: deque[tuple[int, Any]] = deque()
-        self._packed_epoch = _pack(epoch)
+        self._undos: list[Any] = []
+        """What undoes n = `_base` + 1, + 2 ...; None where nothing is to be undone."""
+        self._base = 0
+        packed: bytes = msgpack.packb(epoch)
+        self._op_head = b"\xc0\x94" + packed
+        self._query_head = b"\xc0\x92" + packed
+        layout = struct.Struct(f">I3sQ{len(self._op_head)}s")
+        self._pack_head = layout.pack
+        self._head_size = layout.size - 4
 
     @property
     def unconfirmed(self) -> int:
-        """Executions whose undo is kept."""
-        return len(self._undos)
+        """Executions that changed the state and can still be undone."""
+        return sum(undo is not None for undo in self._undos)
 
     def call(self, port: Port, n: int, params: Any) -> None:
         """Execute request `n` and queue its response; flushes when enough is queued."""
@@ -53,65 +76,85 @@ class Lease:
         self._hot.enter(n)
         outcome, ops, effects, undo = self._execute(key, request)
         self._hot.leave()
+        undos = self._undos
+        if undos or undo is not None:
+            undos.append(undo)
+        else:
+            self._base = n
         if ops is None:
-            self._respond(port, n, outcome)
+            self._respond(port, n, self._query_head, outcome)
             return
-        if undo is not None:
-            self._undos.append((n, undo))
-        self._respond(port, n, outcome, ops, effects)
+        outcome_size, ops_size = len(outcome), len(ops)
+        if outcome_size > 255 or ops_size > 255 or effects is not NO_EFFECTS:
+            self._respond(port, n, self._op_head, outcome, ops, effects)
+            return
+        size = self._head_size + outcome_size + ops_size + 7
+        port.parts += (
+            self._pack_head(size, _RESPONSE, n, self._op_head),
+            _BIN8[outcome_size],
+            outcome,
+            _BIN8[ops_size],
+            ops,
+            _NO_EFFECTS_BIN,
+        )
+        port.queued_bytes += size
+        port.responses += 1
+        if port.responses >= FLUSH_RESPONSES or port.queued_bytes >= FLUSH_BYTES:
+            port.flush()
 
     def state(self, port: Port, n: int, params: Any) -> None:
         """Answer a read of the state at a path; it takes an n as a query does."""
         epoch, path = params
-        if epoch != self.epoch or n != self.n + 1:
-            raise self._out_of_order(epoch, n)
-        self.n = n
-        self._respond(port, n, self._executor.state(path))
+        self._take_number(epoch, n)
+        self._respond(port, n, self._query_head, self._executor.state(path))
 
-    def refuse(self, port: Port, found: Undecodable) -> None:
+    def refuse(self, port: Port, n: int, found: Undecodable) -> None:
         """Answer a request that can't be decoded."""
-        if found.epoch != self.epoch or found.n != self.n + 1:
-            raise self._out_of_order(found.epoch, found.n)
-        self.n = found.n
+        self._take_number(found.epoch, n)
         outcome = failure.undecodable(found.reason)
         if found.method == "call":
-            self._respond(port, found.n, outcome, b"\x90", b"\x90")
+            self._respond(port, n, self._op_head, outcome, NO_OPS, NO_EFFECTS)
         else:
-            self._respond(port, found.n, outcome)
+            self._respond(port, n, self._query_head, outcome)
 
     def confirm(self, n: int) -> None:
         """Everything up to `n` is in the log: it can't be undone any more."""
         if n > self.n:
             raise PortError(f"confirm of {n}, and only {self.n} were executed")
-        undos = self._undos
-        while undos and undos[0][0] <= n:
-            undos.popleft()
+        if n > self._base:
+            del self._undos[: n - self._base]
+            self._base = n
 
     def fence(self) -> None:
         """Undo all that was not confirmed, newest first."""
-        undos = [undo for _n, undo in reversed(self._undos)]
+        undos = [undo for undo in reversed(self._undos) if undo is not None]
         self._undos.clear()
-        self._executor.tree.rollback_all(undos)
+        self._base = self.n
+        if undos:
+            self._executor.tree.rollback_all(undos)
 
-    def _respond(self, port: Port, n: int, *parts: bytes) -> None:
-        """Queue `[1, n, nil, [epoch, part, ...]]`, the parts as bins."""
-        size = 13 + len(self._packed_epoch)
+    def _take_number(self, epoch: int, n: int) -> None:
+        if epoch != self.epoch or n != self.n + 1:
+            raise self._out_of_order(epoch, n)
+        self.n = n
+        if self._undos:
+            self._undos.append(None)
+        else:
+            self._base = n
+
+    def _respond(self, port: Port, n: int, head: bytes, *parts: bytes) -> None:
+        """Queue a response with parts of any size."""
+        size = self._head_size
         bins: list[bytes] = []
         for part in parts:
             length = len(part)
-            head = BIN8[length] if length < 256 else _bin_header(length)
-            bins += (head, part)
-            size += len(head) + length
-        port.parts.append(
-            size.to_bytes(4, "big")
-            + b"\x94\x01\xcf"
-            + n.to_bytes(8, "big")
-            + (b"\xc0\x92" if len(parts) == 1 else b"\xc0\x94")
-            + self._packed_epoch
-        )
+            bin_head = _BIN8[length] if length < 256 else _bin_header(length)
+            bins += (bin_head, part)
+            size += len(bin_head) + length
+        port.parts.append(self._pack_head(size, _RESPONSE, n, head))
         port.parts += bins
-        port.responses += 1
         port.queued_bytes += size
+        port.responses += 1
         if port.responses >= FLUSH_RESPONSES or port.queued_bytes >= FLUSH_BYTES:
             port.flush()
 

@@ -1,11 +1,12 @@
-"""The brain's end of its port: frames in from one buffer, responses out in batches.
+"""The brain's end of its port: messages in, responses out in batches.
 
-A frame is a 4-byte big-endian length and a MessagePack body (docs/PROTOCOL.md). Bytes are received
-into one buffer and each body is decoded from it at once; a frame that is larger than the buffer
-gets a larger one for as long as it takes. Nothing is sent before `flush`.
+A frame is a 4-byte big-endian length and a MessagePack body (docs/PROTOCOL.md). One streaming
+decoder is fed with all that was received and reads on where it stopped when more comes; it passes
+over the lengths, which say nothing that the bodies don't. Nothing is sent before `flush`.
 
-The peer is the supervisor, which is trusted, but what a client gave it passes through undecoded:
-a body that can't be decoded is salvaged as far as it has to be (`Undecodable`).
+The peer is the supervisor, which is trusted, but what a client gave it passes through undecoded. A
+request that can't be decoded becomes `[0, n, "undecodable", Undecodable]`, and reading goes on
+behind it: for that the received bytes are kept until all frames in them are whole.
 """
 
 import socket
@@ -16,22 +17,22 @@ from typing import Any, Final
 import msgpack  # type: ignore[import-untyped]
 
 from osupervisor.brain.errors import PortError
-from osupervisor.bridge.frames import PORT_FRAME_BYTES_MAX
+from osupervisor.bridge.frames import HEADER_SIZE, PORT_FRAME_BYTES_MAX
 
-BUFFER_BYTES: Final = 256 * 1024
+RECEIVE_BYTES: Final = 256 * 1024
 FLUSH_RESPONSES: Final = 32
 """The convoy is cut here, so that brain and supervisor work at the same time (CORE.md)."""
 FLUSH_BYTES: Final = 256 * 1024
+DECODER_BYTES_KEPT: Final = 4 * 2**20
+"""A decoder that grew beyond this for one frame is given up behind it."""
 
-_unpackb = msgpack.unpackb
 _DECODE_ERRORS: Final = (ValueError, TypeError, RecursionError, msgpack.UnpackException)
 
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """A request whose params hold something that can't be decoded; `n` and `method` could be."""
+    """A request whose params hold something that can't be decoded; what stands before it could."""
 
-    n: int
     method: str
     epoch: int
     reason: str
@@ -41,10 +42,11 @@ class Port:
     """A connected stream socket. `broken`: the peer is gone, what is queued goes nowhere."""
 
     __slots__ = (
-        "_buffer",
-        "_end",
-        "_start",
-        "_view",
+        "_chunks",
+        "_decoded",
+        "_held_bytes",
+        "_missing",
+        "_unpacker",
         "broken",
         "parts",
         "queued_bytes",
@@ -59,41 +61,56 @@ class Port:
         self.parts: list[bytes] = []
         self.responses = 0
         self.queued_bytes = 0
-        self._start = self._end = 0
-        self._renew(BUFFER_BYTES)
+        self._unpacker = _new_unpacker()
+        self._missing = HEADER_SIZE
+        """Bytes of the next frame's length still to be passed over."""
+        self._chunks: list[bytes] = []
+        self._decoded = 0
+        """Frames of `_chunks` that have been decoded."""
+        self._held_bytes = 0
 
     def receive(self, wait: bool) -> bool | None:
         """Read once. True: there is more to decode. False: end of file. None: nothing is there."""
-        self._make_room()
         try:
-            size = self.socket.recv_into(
-                self._view[self._end :], 0, 0 if wait else socket.MSG_DONTWAIT
-            )
+            data = self.socket.recv(RECEIVE_BYTES, 0 if wait else socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
         except ConnectionError:
             return False
-        self._end += size
-        return size > 0
+        if not data:
+            return False
+        self._chunks.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > PORT_FRAME_BYTES_MAX + HEADER_SIZE + RECEIVE_BYTES:
+            raise PortError(f"a frame of more than {PORT_FRAME_BYTES_MAX} bytes")
+        self._unpacker.feed(data)
+        return True
 
     def messages(self) -> Iterator[Any]:
-        """Every whole message in the buffer, decoded one by one as they are asked for.
+        """Every whole message received, decoded one by one as they are asked for.
 
-        Raises PortError for a length over the limit and for a body that is no message.
+        To be used up before the next `receive`. Raises PortError for what is no message.
         """
-        view, buffer = self._view, self._buffer
-        from_bytes = int.from_bytes
-        while self._end - self._start >= 4:
-            body = self._start + 4
-            end = body + from_bytes(buffer[self._start : body], "big")
-            if end > self._end:
-                break
-            self._start = end
+        read_bytes, unpack = self._unpacker.read_bytes, self._unpacker.unpack
+        missing = self._missing
+        while True:
+            if missing:
+                missing -= len(read_bytes(missing))
+                if missing:
+                    break
             try:
-                message = _unpackb(view[body:end], strict_map_key=False)
+                message = unpack()
+            except msgpack.OutOfData:
+                break
             except _DECODE_ERRORS as error:
-                message = _salvage(bytes(view[body:end]), error)
+                message = self._salvage(error)
+                read_bytes, unpack = self._unpacker.read_bytes, self._unpacker.unpack
+            missing = HEADER_SIZE
+            self._decoded += 1
             yield message
+        self._missing = missing
+        if missing == HEADER_SIZE:
+            self._forget_chunks()
 
     def flush(self) -> None:
         """Send what is queued. A peer that is gone is noticed by the next `receive`."""
@@ -106,13 +123,13 @@ class Port:
             return
         try:
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionError):
+        except ConnectionError:
             self.broken = True
 
     def send(self, message: object) -> None:
         """Send one message at once, behind what is queued."""
         body: bytes = msgpack.packb(message)
-        self.parts += (len(body).to_bytes(4, "big"), body)
+        self.parts += (len(body).to_bytes(HEADER_SIZE, "big"), body)
         self.flush()
 
     def drop(self) -> None:
@@ -124,33 +141,36 @@ class Port:
     def close(self) -> None:
         self.socket.close()
 
-    def _make_room(self) -> None:
-        """Room for the frame that is being received, at the buffer's end."""
-        held = self._end - self._start
-        if held == 0:
-            self._start = self._end = 0
-            if len(self._buffer) > BUFFER_BYTES:
-                self._renew(BUFFER_BYTES)
-            return
-        wanted = 4
-        if held >= 4:
-            wanted += int.from_bytes(self._buffer[self._start : self._start + 4], "big")
-        if wanted > PORT_FRAME_BYTES_MAX + 4:
-            raise PortError(f"a frame of {wanted - 4} bytes, at most {PORT_FRAME_BYTES_MAX}")
-        if self._start + wanted > len(self._buffer) or self._end == len(self._buffer):
-            self._renew(max(wanted, BUFFER_BYTES))
+    def _forget_chunks(self) -> None:
+        """Between two frames: nothing received is needed any more."""
+        if self._held_bytes > DECODER_BYTES_KEPT:
+            self._unpacker = _new_unpacker()
+        self._chunks.clear()
+        self._decoded = 0
+        self._held_bytes = 0
 
-    def _renew(self, size: int) -> None:
-        """A buffer of `size` bytes that begins with what is held."""
-        held = bytes(self._view[self._start : self._end]) if self._end else b""
-        self._buffer = bytearray(size)
-        self._view = memoryview(self._buffer)
-        self._view[: len(held)] = held
-        self._start, self._end = 0, len(held)
+    def _salvage(self, cause: Exception) -> list[Any]:
+        """What can be read of the frame that broke the decoder; a new one goes on behind it."""
+        held = b"".join(self._chunks)
+        start = 0
+        for _ in range(self._decoded):
+            start += HEADER_SIZE + int.from_bytes(held[start : start + HEADER_SIZE], "big")
+        body = start + HEADER_SIZE
+        end = body + int.from_bytes(held[start:body], "big")
+        if end > len(held):
+            raise PortError(f"a message breaks off behind {len(held) - body} bytes: {cause!r:.200}")
+        self._unpacker = _new_unpacker()
+        self._unpacker.feed(held[end:])
+        return _readable_part(held[body:end], cause)
 
 
-def _salvage(body: bytes, cause: Exception) -> Undecodable:
-    """The request's id, method and epoch, read piece by piece in front of what is broken."""
+def _new_unpacker() -> Any:
+    bytes_max = PORT_FRAME_BYTES_MAX + 2 * RECEIVE_BYTES
+    return msgpack.Unpacker(None, strict_map_key=False, max_buffer_size=bytes_max)
+
+
+def _readable_part(body: bytes, cause: Exception) -> list[Any]:
+    """Id, method and epoch of a request, read piece by piece in front of what is broken."""
     reason = f"{type(cause).__name__}: {cause}"
     unpacker = msgpack.Unpacker(None, max_buffer_size=len(body) + 1)
     unpacker.feed(body)
@@ -163,4 +183,4 @@ def _salvage(body: bytes, cause: Exception) -> Undecodable:
         raise PortError(f"a body of {len(body)} bytes that is no message: {reason}") from error
     if members != 4 or kind != 0 or not isinstance(n, int) or not isinstance(epoch, int):
         raise PortError(f"a message that can't be decoded: {reason}") from cause
-    return Undecodable(n, str(method), epoch, reason)
+    return [0, n, "undecodable", Undecodable(str(method), epoch, reason)]

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from osupervisor.brain import checkpoint, fork
+from osupervisor.brain import checkpoint, failure, fork
 from osupervisor.brain.errors import PortError
 from osupervisor.brain.executor import Executor
 from osupervisor.brain.follower import Follower
@@ -36,7 +36,7 @@ from osupervisor.brain.line import Line, close_all
 from osupervisor.brain.load import DamagedError, load
 from osupervisor.brain.loader import Loaded
 from osupervisor.brain.output import take_output
-from osupervisor.brain.port import Port, Undecodable
+from osupervisor.brain.port import Port
 from osupervisor.vault_store.hot import HotReader, HotWriter
 
 ABILITIES: Final = ["undo", "cell", "reattach", "fork"]
@@ -128,25 +128,24 @@ class RunLoop:
             if not found:
                 return
             for message in port.messages():
-                self._handle(message)
+                if len(message) != 4:
+                    self._notification(message)
+                elif message[2] == "call" and self._lease is not None:
+                    self._lease.call(port, message[1], message[3])
+                else:
+                    self._request(message)
             self._hot.beat()
 
-    def _handle(self, message: Any) -> None:
-        if type(message) is Undecodable:
-            self._refuse(message)
-        elif len(message) == 4:
-            self._request(message)
-        else:
-            handler = self._handlers.get(message[1])
-            if handler is None:
-                raise PortError(f"found the message {message[1]!r:.80}, which nobody knows")
-            handler(message[2])
+    def _notification(self, message: Any) -> None:
+        handler = self._handlers.get(message[1])
+        if handler is None:
+            raise PortError(f"found the message {message[1]!r:.80}, which nobody knows")
+        handler(message[2])
 
     def _request(self, message: Any) -> None:
+        """Any request but a call of the primary."""
         _kind, n, method, params = message
-        if method == "call" and self._lease is not None:
-            self._lease.call(self._port, n, params)
-        elif method == "state" and self._lease is not None:
+        if method == "state" and self._lease is not None:
             self._lease.state(self._port, n, params)
         elif method == "kernel.ping":
             self._reap()
@@ -154,20 +153,18 @@ class RunLoop:
                 [1, n, None, {"lsn": self._follower.lsn, "epoch": self._follower.epoch}]
             )
         elif method == "read":
-            self._port.send([1, n, None, [0, self._executor.read(params[0])]])
+            self._answer_read(n, self._executor.read(params[0]))
         elif method == "read_state":
-            self._port.send([1, n, None, [0, self._executor.state(params[0])]])
+            self._answer_read(n, self._executor.state(params[0]))
+        elif method == "undecodable" and params.method in ("read", "read_state"):
+            self._answer_read(n, failure.undecodable(params.reason))
+        elif method == "undecodable" and self._lease is not None:
+            self._lease.refuse(self._port, n, params)
         else:
             raise PortError(f"found the request {method!r:.80}, and the brain is {self._role()}")
 
-    def _refuse(self, found: Undecodable) -> None:
-        if found.method in ("read", "read_state"):
-            outcome = self._executor.read([])
-            self._port.send([1, found.n, None, [0, outcome]])
-        elif self._lease is None:
-            raise PortError(f"found the request {found.method!r:.80} without a lease")
-        else:
-            self._lease.refuse(self._port, found)
+    def _answer_read(self, message_id: int, outcome: bytes) -> None:
+        self._port.send([1, message_id, None, [0, outcome]])
 
     def _on_record(self, params: Any) -> None:
         if self._lease is not None:

@@ -1,7 +1,7 @@
-"""Plays the supervisor's side of a brain's port, line and nursery, over real sockets and processes.
+"""Plays the supervisor's side of a brain, over real sockets and processes.
 
-Nothing is simulated: the nursery is `python -m osupervisor.brain.nursery`, brains are what it forks,
-the log is made by `wal.record.encode`. Every wait is for a condition and ends after WAIT_S.
+Nothing is simulated: the nursery is `python -m osupervisor.brain.nursery`, brains are what it
+forks, the log is made by `wal.record.encode`. Every wait is for a condition and ends after WAIT_S.
 """
 
 import os
