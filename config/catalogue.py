@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeGuard, cast, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Le, MinLen
 
 from osupervisor.config.setting import Setting, Value
 from osupervisor.config.settings import Form, Key, Settings, Unit
@@ -20,21 +20,19 @@ def sections() -> frozenset[str]:
     return frozenset(setting.path[0] for setting in CATALOGUE.values() if len(setting.path) > 1)
 
 
-def nearest(key: str) -> str | None:
-    """The existing key that the author of an unknown one most probably meant; None: no idea.
+def nearest(key: str) -> list[str]:
+    """The existing keys of which the author of an unknown one probably meant one; most are one.
 
-    First the same name in another table, then the nearest whole key, then the nearest name.
+    First the same name in other tables, then the nearest whole key, then the nearest name. Empty:
+    no idea.
     """
-    name = key.rpartition(".")[2]
-    same = [known for known in CATALOGUE if known.rpartition(".")[2] == name]
-    near = get_close_matches(key, CATALOGUE, n=1, cutoff=0.7)
-    if len(same) == 1 or (same and not near):
-        return same[0]
-    if near:
-        return near[0]
-    names = {known.rpartition(".")[2]: known for known in reversed(list(CATALOGUE))}
-    nearest_names = get_close_matches(name, names, n=1, cutoff=0.7)
-    return names[nearest_names[0]] if nearest_names else None
+    name = _name_of(key)
+    if same := [known for known in CATALOGUE if _name_of(known) == name]:
+        return same
+    if near := get_close_matches(key, CATALOGUE, n=1, cutoff=0.7):
+        return near
+    near = get_close_matches(name, map(_name_of, CATALOGUE), n=1, cutoff=0.7)
+    return [known for known in CATALOGUE if _name_of(known) in near]
 
 
 def value_of(settings: Settings, setting: Setting) -> Value:
@@ -66,6 +64,10 @@ def build(values: Mapping[str, Value]) -> Settings:
     return Settings(**cast(dict[str, Any], tree))
 
 
+def _name_of(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
 def _read(cls: type, prefix: tuple[str, ...] = ()) -> Iterator[Setting]:
     """The settings of a dataclass and of those in it, in the order of declaration."""
     hints = get_type_hints(cls, include_extras=True)
@@ -81,7 +83,7 @@ def _setting(declared: Field[Any], hint: object, path: tuple[str, ...]) -> Setti
     kind, marks = (get_args(hint)[0], get_args(hint)[1:]) if _is_annotated(hint) else (hint, ())
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     name = next((mark.name for mark in marks if isinstance(mark, Key)), path[-1])
-    lows = [mark.ge if isinstance(mark, Ge) else mark.gt for mark in marks if _is_low(mark)]
+    lows = [mark.ge for mark in marks if isinstance(mark, Ge)]
     highs = [mark.le for mark in marks if isinstance(mark, Le)]
     assert declared.default is not MISSING and len(lows) <= 1 and len(highs) <= 1, path
     return Setting(
@@ -93,7 +95,6 @@ def _setting(declared: Field[Any], hint: object, path: tuple[str, ...]) -> Setti
         form=next((mark for mark in marks if isinstance(mark, Form)), None),
         choices=choices,
         low=cast(float, lows[0]) if lows else None,
-        low_open=any(isinstance(mark, Gt) for mark in marks),
         high=cast(float, highs[0]) if highs else None,
         required=any(isinstance(mark, MinLen) for mark in marks),
     )
@@ -101,10 +102,6 @@ def _setting(declared: Field[Any], hint: object, path: tuple[str, ...]) -> Setti
 
 def _is_table(hint: object) -> TypeGuard[type]:
     return isinstance(hint, type) and is_dataclass(hint)
-
-
-def _is_low(mark: object) -> bool:
-    return isinstance(mark, (Ge, Gt))
 
 
 def _is_annotated(hint: object) -> bool:

@@ -12,23 +12,21 @@ def contradictions(settings: Settings) -> Iterator[ContradictionError]:
     s = settings
     if s.listen.tcp and not s.listen.token_file:
         yield ContradictionError(
-            "",
             "listen.token_file",
+            "listen.tcp",
             "no token file, with listen.tcp set",
             "a file with the token that clients must show",
             "make one: (umask 077; openssl rand -hex 32 > token), and name it here",
         )
     if s.health.suspicion_s > s.health.silence_s:
-        yield _above(s, "health.suspicion_s", "health.silence_s", "a kill comes after suspicion")
-    if s.health.ping_interval_s >= s.health.silence_s:
+        yield _above(s, "health.suspicion_s", "health.silence_s", "suspicion comes before a kill")
+    if s.health.ping_interval_s > s.health.silence_s:
         yield _above(s, "health.ping_interval_s", "health.silence_s", "pings must come in between")
     reason = "waits grow from the one to the other"
     if s.supervision.backoff_initial_s > s.supervision.backoff_max_s:
         yield _above(s, "supervision.backoff_initial_s", "supervision.backoff_max_s", reason)
     if s.heart.backoff_initial_s > s.heart.backoff_max_s:
         yield _above(s, "heart.backoff_initial_s", "heart.backoff_max_s", reason)
-    if s.window > s.queue_max:
-        yield _above(s, "window", "queue_max", "what is delivered was queued before")
 
 
 def warnings(settings: Settings) -> Iterator[str]:
@@ -59,5 +57,5 @@ def _above(settings: Settings, key: str, other: str, reason: str) -> Contradicti
     limit = its.text(value_of(settings, its))
     found = mine.text(value_of(settings, mine))
     return ContradictionError(
-        "", key, found, f"less than {other}, {limit}, as {reason}", f"lower it, or raise {other}"
+        key, other, found, f"at most {other}, {limit}, as {reason}", f"lower it, or raise {other}"
     )

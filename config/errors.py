@@ -4,6 +4,8 @@ Every one is a `SettingsError`: it names the file (or the variable, or the comma
 key, what was found there, what was wanted, and what to do. Nothing is started after one.
 """
 
+import json
+
 FOUND_CHARS_MAX = 80
 """As much of a bad value as is repeated: enough to recognise it, and it fits a terminal's line."""
 
@@ -11,8 +13,8 @@ FOUND_CHARS_MAX = 80
 class SettingsError(Exception):
     """A setting, or the file that holds it, can't be used.
 
-    `file` is a path, "environment variable X" or "command line", or empty where a text is parsed
-    that comes from nowhere in particular; `key` is dotted (`op.timeout_s`), or empty where the
+    `file` is a path, a variable's name or "command line", or empty where a text is parsed that
+    comes from nowhere in particular; `key` is dotted (`op.timeout_s`), or empty where the
     whole file is meant. `line` counts from 1; None: not known. `more`: the other mistakes that
     the same reading found, in the order of the files.
     """
@@ -78,13 +80,21 @@ class TomlSyntaxError(SettingsError):
 
 
 class ContradictionError(SettingsError):
-    """Two settings, each good by itself, that can't both hold."""
+    """Two settings, each good by itself, that can't both hold: `key` and `other`."""
+
+    def __init__(self, key: str, other: str, found: str, wanted: str, hint: str) -> None:
+        super().__init__("", key, found, wanted, hint)
+        self.args = (key, other, found, wanted, hint)  # what a copy is made from
+        self.other = other
 
 
 def shown(value: object) -> str:
-    """A bad value as a message repeats it: its repr, cut to FOUND_CHARS_MAX, on one line."""
+    """A bad value as a message repeats it: as TOML would have it, cut to FOUND_CHARS_MAX, ASCII."""
     try:
-        text = ascii(value)
+        if isinstance(value, (bool, str)):
+            text = json.dumps(value)
+        else:
+            text = ascii(value)
     except (ValueError, RecursionError):  # an int of over 4,300 digits; a tree too deep
         text = f"<{type(value).__name__} too big to show>"
     return text if len(text) <= FOUND_CHARS_MAX else text[: FOUND_CHARS_MAX - 3] + "..."

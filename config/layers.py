@@ -97,7 +97,7 @@ def _profile(
 
 def _no_such_profile(raw: object, source: Source) -> BadValueError:
     setting = CATALOGUE["profile"]
-    near = get_close_matches(shown(raw).strip("'"), setting.choices, n=1)
+    near = get_close_matches(shown(raw).strip('"'), setting.choices, n=1)
     hint = f'did you mean "{near[0]}"?' if near else f"put settings of your own into {CONFIG_NAME}"
     return BadValueError(
         source.where, "profile", shown(raw), setting.wanted(), hint, line=source.line
@@ -118,20 +118,23 @@ def _add_file(gathered: Gathered, file: TomlFile | None, kind: Kind) -> None:
 def _flat(file: TomlFile, gathered: Gathered) -> Iterator[tuple[str, object]]:
     """Dotted keys and their values, two levels deep, as no setting lies deeper."""
     for name, node in file.tables.items():
-        if "." in name:
-            source = Source("file", str(file.path), file.lines.get(name))
-            gathered.problems.append(unknown_key(source, name))
-        elif name not in sections():
-            yield name, node
-        elif isinstance(node, dict):
+        if name in sections() and isinstance(node, dict):
             for key, raw in cast(dict[str, object], node).items():
                 yield f"{name}.{key}", raw
+        elif name in CATALOGUE and "." not in name:
+            yield name, node
         else:
-            wanted = f"a table: a line [{name}] with its settings below it"
-            line = file.lines.get(name)
-            gathered.problems.append(
-                BadValueError(str(file.path), name, shown(node), wanted, line=line)
-            )
+            gathered.problems.append(_no_such_name(file, name, node))
+
+
+def _no_such_name(file: TomlFile, name: str, node: object) -> SettingsError:
+    """For a name at the top of a file that is no setting there, and no table of ours."""
+    source = Source("file", str(file.path), file.lines.get(name))
+    if name in sections():
+        wanted = f"a table: a line [{name}] with its settings below it"
+        return BadValueError(source.where, name, shown(node), wanted, line=source.line)
+    near = get_close_matches(name, sections(), n=1) if isinstance(node, dict) else []
+    return unknown_key(source, name, f"did you mean [{near[0]}]?" if near else "")
 
 
 def _add_flags(gathered: Gathered, flags: Mapping[str, object], cwd: Path) -> None:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from osupervisor.config.catalogue import CATALOGUE, nested
 from osupervisor.config.contradictions import contradictions, warnings
-from osupervisor.config.errors import SettingsError
+from osupervisor.config.errors import ContradictionError, SettingsError
 from osupervisor.config.layers import gather
 from osupervisor.config.meaning import bad_value, parse_entries
 from osupervisor.config.setting import Value
@@ -72,8 +72,9 @@ def load_with_provenance(
     if settings is not None and not problems:
         problems += [_placed(one, gathered) for one in contradictions(settings)]
     if problems:
-        problems[0].more = tuple(problems[1:])
-        raise problems[0]
+        first, *more = _in_order(problems)
+        first.more = tuple(more)
+        raise first
     assert settings is not None
     provenance = {key: gathered.source_of(key) for key in CATALOGUE}
     ignored = tuple(f"variable {name} names no setting: left alone" for name in gathered.ignored)
@@ -100,7 +101,15 @@ def _validated(
         return None
 
 
-def _placed(problem: SettingsError, gathered: Gathered) -> SettingsError:
-    source = gathered.source_of(problem.key)
+def _placed(problem: ContradictionError, gathered: Gathered) -> ContradictionError:
+    """With the place of that of the two settings which the user wrote; of the first, if both."""
+    sources = [gathered.source_of(key) for key in (problem.key, problem.other)]
+    source = next((one for one in sources if one.kind != "default"), sources[0])
     problem.file, problem.line = source.where, source.line
     return problem
+
+
+def _in_order(problems: list[SettingsError]) -> list[SettingsError]:
+    """By file, in the order in which the files came up, and by line in each."""
+    files = list(dict.fromkeys(problem.file for problem in problems))
+    return sorted(problems, key=lambda problem: (files.index(problem.file), problem.line or 0))

@@ -8,9 +8,10 @@ a file that was spoilt since.
 from collections.abc import Mapping
 from pathlib import Path
 
+from osupervisor.config.catalogue import CATALOGUE
 from osupervisor.config.errors import TomlSyntaxError, UnreadableFileError
 from osupervisor.config.layers import gather
-from osupervisor.config.meaning import parse_entries
+from osupervisor.config.meaning import bad_value, parse_entries
 
 
 def locate_data(
@@ -29,6 +30,8 @@ def locate_data(
     gathered = gather(config_file, environ, {"data": flag}, None, (cwd or Path.cwd()).absolute())
     values, problems = parse_entries(gathered, environ)
     problems = [problem for problem in problems if problem.key == "data"]
+    if not CATALOGUE["data"].accepts(values["data"]):
+        problems.append(bad_value(gathered.entries.get("data"), CATALOGUE["data"]))
     if gathered.source_of("data").kind not in ("environment", "flag"):
         unread = (TomlSyntaxError, UnreadableFileError)
         problems += [one for one in gathered.problems if isinstance(one, unread)]

@@ -27,7 +27,7 @@ FLAGS = {"true": True, "yes": True, "on": True, "1": True} | {
 """How a flag may be written in a variable or on the command line; TOML has its own."""
 
 _COUNT = re.compile(r"[0-9]{1,18}")
-_SHARE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,18})?)[ ]*(%?)")
+_SHARE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,20})?)[ ]*(%?)")
 
 
 _FORM_NAMES = {
@@ -49,8 +49,8 @@ class Setting:
     """One setting.
 
     `key` is its name in files, `path` its attributes from Settings downwards. `low` and `high`
-    are inclusive, but `low` where `low_open`; None: no bound of its own. `choices` is empty
-    where the value is free. `required`: a text that must not be empty.
+    are inclusive; None: no bound of its own. `choices` is empty where the value is free.
+    `required`: a text that must not be empty.
     """
 
     key: str
@@ -61,7 +61,6 @@ class Setting:
     form: Form | None
     choices: tuple[str, ...]
     low: float | None
-    low_open: bool
     high: float | None
     required: bool
 
@@ -82,7 +81,7 @@ class Setting:
             return False
         if isinstance(value, str):
             return value in self.choices if self.choices else bool(value) or not self.required
-        above = self.low is None or (value > self.low if self.low_open else value >= self.low)
+        above = self.low is None or value >= self.low
         return above and (self.high is None or value <= self.high)
 
     def text(self, value: Value) -> str:
@@ -94,7 +93,9 @@ class Setting:
             return f'"{escaped}"'
         if self.unit is Unit.SECONDS:
             return format_duration(value)
-        return format_size(int(value)) if self.unit is Unit.BYTES else f"{value:.15g}"
+        if self.unit is Unit.BYTES:
+            return format_size(int(value))
+        return repr(value).removesuffix(".0")
 
     def range(self) -> str:
         """Type and bounds, as the first words of the setting's comment in default.toml."""
@@ -114,12 +115,13 @@ class Setting:
         if self.unit is Unit.BYTES:
             return f'a s{words[1:]}, such as 65536, "64KiB" or "64MiB"'
         if self.unit is Unit.SHARE:
-            return f's{words[1:]}, such as 0.8 or "80%"'
+            return f'a s{words[1:]}, such as 0.8 or "80%"'
         if self.form is Form.ADDRESS:
             return f'{ADDRESS_WANTED}, or "" for none'
         if self.form is Form.TARGET:
             return f'{TARGET_WANTED}, or "" for none'
-        return f"{words[0].lower()}{words[1:]}"
+        article = "" if self.choices or self.kind is bool else "a "
+        return f"{article}{words[0].lower()}{words[1:]}"
 
     def _parsed(self, raw: object, text: bool) -> Value:
         if self.kind is bool:
@@ -151,11 +153,11 @@ class Setting:
     def _bounds(self) -> str:
         if self.low is None or self.unit is None:
             return ""
-        words = f" {'above' if self.low_open else 'from'} {self._bound(self.low)}"
+        words = f" from {self._bound(self.low)}"
         return words if self.high is None else f"{words} to {self._bound(self.high)}"
 
     def _bound(self, bound: float) -> str:
-        return "0" if bound == 0 else self.text(float(bound))
+        return "0" if bound == 0 else self.text(self.kind(bound))
 
 
 def _flag(raw: object, text: bool) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Le, MinLen
 
 
 class Unit(Enum):
@@ -47,7 +47,8 @@ Wait = Annotated[Seconds, Ge(0.001), Le(DAY_S)]
 """Under 1 ms is no wait that a loop can keep; beyond a day nobody is waiting any more."""
 Bytes = Annotated[int, Unit.BYTES]
 Count = Annotated[int, Unit.COUNT]
-Share = Annotated[float, Unit.SHARE, Gt(0), Le(1)]
+Share = Annotated[float, Unit.SHARE, Ge(0.01), Le(1)]
+"""Of a whole; below a hundredth nothing here is measured."""
 Path = Annotated[str, Form.PATH]
 Address = Annotated[str, Form.ADDRESS]
 

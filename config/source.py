@@ -69,7 +69,7 @@ def unknown_key(source: Source, key: str, hint: str = "") -> UnknownKeyError:
     if key in CATALOGUE:  # so it was written as one quoted name
         hint = f"write it below a line [{key.partition('.')[0]}], without the quotes"
     elif not hint:
-        near = nearest(key)
+        near = " or ".join(nearest(key))
         hint = f"did you mean {near}?" if near else "take it out"
     return UnknownKeyError(
         source.where,

@@ -17,7 +17,7 @@ from osupervisor.config.errors import SettingsError, TomlSyntaxError, Unreadable
 FILE_BYTES_MAX = 1024 * 1024
 """default.toml, all comments included, is a fiftieth of that: more is some other file."""
 
-_AT_LINE = re.compile(r"\s*\(at line (\d+), column (\d+)\)")
+_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 _TABLE = re.compile(r"[ \t]*\[+([^\[\]#]+)\]")
 _ASSIGNMENT = re.compile(r"[ \t]*([A-Za-z0-9_.\"'-][A-Za-z0-9_. \t\"'-]*)=")
 _BLANKS_AND_QUOTES = re.compile(r"[ \t\"']")
@@ -52,7 +52,7 @@ def read_toml(path: Path) -> TomlFile:
             str(path), "", "arrays or tables too deep to read", "TOML", "take the nesting out"
         ) from None
     except ValueError as error:  # TOMLDecodeError, or a number of over 4,300 digits
-        raise _syntax_error(path, str(error)) from None
+        raise _syntax_error(path, text, str(error)) from None
 
 
 def _read(path: Path) -> bytes:
@@ -103,13 +103,18 @@ def _plain(name: str) -> str:
     return _BLANKS_AND_QUOTES.sub("", name)
 
 
-def _syntax_error(path: Path, message: str) -> SettingsError:
-    at = _AT_LINE.search(message)
-    hint = f"correct column {at[2]} of that line" if at else "correct the file"
-    if "key" in message.lower() or "value" in message.lower():
+def _syntax_error(path: Path, text: str, message: str) -> SettingsError:
+    """From the parser's words, which end in "(at line 3, column 5)" or "(at end of document)"."""
+    reason = shown(_PLACE.sub("", message)).strip('"')
+    line, hint = None, "correct the file"
+    if at := _PLACE.search(message):
+        line = int(at[1]) if at[1] else text.rstrip().count("\n") + 1
+        hint = f"correct column {at[2]} of that line" if at[2] else "the file ends too early"
+    if reason.startswith("Cannot "):  # overwrite a value, declare a table twice
+        hint = "a name may stand once; take one of them out"
+    elif reason.startswith(("Invalid value", "Expected '='", "Expected newline")):
         hint += '; a line reads name = value, and a text stands in quotes: keep = "7d"'
-    reason = shown(_AT_LINE.sub("", message)).strip("'\"")
-    return TomlSyntaxError(str(path), "", reason, "TOML", hint, line=int(at[1]) if at else None)
+    return TomlSyntaxError(str(path), "", reason[:1].lower() + reason[1:], "TOML", hint, line=line)
 
 
 def _unreadable(path: Path, found: str, hint: str, line: int | None = None) -> SettingsError:
