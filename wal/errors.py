@@ -96,7 +96,3 @@ class LockedError(WalError):
         )
         self.path = path
         self.pid = pid
-
-
-class RepairError(WalError):
-    """The log can't be mended this way; nothing was changed."""

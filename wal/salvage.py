@@ -1,0 +1,124 @@
+"""All that can be read of a log that may be damaged, in order, and where it can't be.
+
+A start stops at the first damage (see `survey`); this goes on behind it, at the next whole record.
+"""
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+from osupervisor.wal import hint, record, scan
+from osupervisor.wal.errors import CorruptRecordError, DamageError
+from osupervisor.wal.placement import segment_lsns
+from osupervisor.wal.scan import LSN_MAX, Stop
+from osupervisor.wal.segment import SEGMENT_HEADER_SIZE, segment_name
+from osupervisor.wal.storage import LogFile, Storage
+from osupervisor.wal.survey import TornTail, check_header, tail
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Checked records, one behind the other: the first is `first_lsn`, at `offset` of its file."""
+
+    segment_lsn: int
+    offset: int
+    first_lsn: int
+    records: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What should be at `offset` of the segment can't be read, from record `lsn` on.
+
+    `next_lsn` is the next record that can: `lsn` itself when only the segment's header is bad,
+    None when nothing follows.
+    """
+
+    segment_lsn: int
+    file: str
+    offset: int
+    lsn: int
+    next_lsn: int | None
+    reason: str
+
+
+Piece = Whole | Damage | TornTail
+
+
+def pieces(storage: Storage) -> Iterator[Piece]:
+    """The whole log, piece by piece. Raises OSError."""
+    firsts = segment_lsns(storage)
+    following = [*firsts[1:], LSN_MAX + 1]
+    last_lsn = firsts[-1] - 1 if firsts else 0
+    end = 0
+    for first_lsn, next_lsn in zip(firsts, following, strict=True):
+        with contextlib.closing(storage.open(segment_name(first_lsn))) as file:
+            for piece in _segment(storage, file, first_lsn, next_lsn - 1):
+                yield piece
+                if isinstance(piece, Whole):
+                    last_lsn = max(last_lsn, piece.first_lsn + len(piece.records) - 1)
+            end = file.data_end()
+    hinted = hint.read(storage)
+    if hinted is not None and hinted.lsn > last_lsn:
+        why = f"{hint.HINT_NAME} says that record {hinted.lsn} was durable"
+        segment_lsn = firsts[-1] if firsts else hinted.segment_lsn
+        path = storage.path(segment_name(segment_lsn))
+        yield Damage(segment_lsn, path, end, last_lsn + 1, None, why)
+
+
+def _segment(storage: Storage, file: LogFile, first_lsn: int, last_lsn: int) -> Iterator[Piece]:
+    """One segment's pieces; `last_lsn` is LSN_MAX for the newest, which ends where it ends."""
+    path = storage.path(file.name)
+    try:
+        check_header(file, path, first_lsn)
+    except DamageError as error:
+        yield Damage(first_lsn, path, 0, first_lsn, first_lsn, error.reason)
+    offset, lsn, end = SEGMENT_HEADER_SIZE, first_lsn, file.data_end()
+    while True:
+        stop = yield from _whole(file, first_lsn, offset, lsn, last_lsn, end)
+        if stop.reason is None:
+            return
+        rest = file.read(stop.offset, end - stop.offset)
+        reason = stop.reason
+        if last_lsn == LSN_MAX:
+            try:
+                torn = tail(rest, stop, path)
+            except DamageError as error:
+                reason = error.reason
+            else:
+                if torn is not None:
+                    yield torn
+                return
+        following = _next_whole(rest, stop, last_lsn)
+        if following is None:
+            next_lsn = None if last_lsn == LSN_MAX else last_lsn + 1
+            yield Damage(first_lsn, path, stop.offset, stop.lsn, next_lsn, reason)
+            return
+        offset, lsn = following
+        yield Damage(first_lsn, path, stop.offset, stop.lsn, lsn, reason)
+
+
+def _whole(
+    file: LogFile, segment_lsn: int, offset: int, lsn: int, last_lsn: int, end: int
+) -> Generator[Whole, None, Stop]:
+    batches = scan.runs(file, offset, lsn, last_lsn, end, scan.walk_raw)
+    while True:
+        try:
+            records = next(batches)
+        except StopIteration as stopped:
+            stop: Stop = stopped.value
+            return stop
+        if records:
+            yield Whole(segment_lsn, offset, lsn, records)
+        offset += sum(map(len, records))
+        lsn += len(records)
+
+
+def _next_whole(data: bytes, stop: Stop, last_lsn: int) -> tuple[int, int] | None:
+    """(offset, LSN) of the next record behind a bad one that is whole; None: there is none."""
+    for found in scan.headers_behind(data, stop):
+        at = found.offset - stop.offset
+        with contextlib.suppress(CorruptRecordError):
+            if record.decode(data, at) is not None and found.header.lsn <= last_lsn:
+                return found.offset, found.header.lsn
+    return None
