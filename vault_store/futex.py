@@ -32,7 +32,7 @@ from osupervisor.vault_store.mutex import FUTEX_OWNER_DIED, FUTEX_WAITERS
 
 DEAD: Final = FUTEX_OWNER_DIED | FUTEX_WAITERS
 
-_SYS_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(
+SYS_FUTEX: Final = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}.get(
     platform.machine()
 )
 _FUTEX_WAIT, _FUTEX_WAKE = 0, 1
@@ -82,7 +82,7 @@ _futex.argtypes = (
 
 def available() -> bool:
     """Whether this machine's system call is known; else the pidfd is the only watch."""
-    return _SYS_FUTEX is not None
+    return SYS_FUTEX is not None
 
 
 def wait_for_death(mapping: mmap.mmap, timeout_s: float, offset: int = MUTEX_OFFSET) -> bool:
@@ -142,9 +142,9 @@ def _call(address: int, operation: int, value: int, timeout_s: float | None) -> 
     if timeout_s is not None:
         seconds = int(timeout_s)
         timespec = ctypes.byref(_Timespec(seconds, int((timeout_s - seconds) * 1e9)))
-    if _SYS_FUTEX is None:
+    if SYS_FUTEX is None:
         raise OSError(errno.ENOSYS, "the futex system call of this machine is not known")
-    if _futex(_SYS_FUTEX, address, operation, value, timespec, None, 0) >= 0:
+    if _futex(SYS_FUTEX, address, operation, value, timespec, None, 0) >= 0:
         return 0
     return ctypes.get_errno()
 

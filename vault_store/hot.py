@@ -110,25 +110,25 @@ class HotWriter:
 
     def set(self, name: str, value: int | float) -> None:
         """Mirror a counter or gauge. Raises CounterTableError; then the table is as it was."""
+        real = isinstance(value, float)
+        if not real and not _I64_MIN <= value <= _I64_MAX:
+            raise CounterTableError(f"hot[{name!r}] = {value}: not a signed 64-bit number")
         index = self._indices.get(name)
         if index is None:
             index = self._claim(name)
-        base = (layout.TABLE_OFFSET + index * layout.ENTRY_BYTES) // 8
-        kind = self._kind_offset(index)
-        if isinstance(value, float):
-            self._reals[base + 1] = value
-            self._mapping[kind] = layout.KIND_FLOAT
+        offset = layout.TABLE_OFFSET + index * layout.ENTRY_BYTES
+        if real:
+            self._reals[offset // 8 + 1] = value
         else:
-            if not _I64_MIN <= value <= _I64_MAX:
-                raise CounterTableError(f"hot[{name!r}] = {value}: not a signed 64-bit number")
-            self._signed[base] = value
-            self._mapping[kind] = layout.KIND_INT
+            self._signed[offset // 8] = int(value)
+        self._mapping[offset + layout.KIND_OFFSET] = layout.KIND_FLOAT if real else layout.KIND_INT
 
     def delete(self, name: str) -> None:
         """Free a counter's entry; a name that isn't there is no error."""
         index = self._indices.pop(name, None)
         if index is not None:
-            self._mapping[self._kind_offset(index)] = layout.KIND_FREE
+            offset = layout.TABLE_OFFSET + index * layout.ENTRY_BYTES
+            self._mapping[offset + layout.KIND_OFFSET] = layout.KIND_FREE
 
     def replace(self, counters: Mapping[str, int | float]) -> None:
         """Make the table mirror `counters` and nothing else: at a lease, after an undo."""
@@ -161,10 +161,6 @@ class HotWriter:
         self._mapping[offset : offset + layout.ENTRY_BYTES] = layout.pack_free_entry(encoded)
         self._indices[name] = index
         return index
-
-    @staticmethod
-    def _kind_offset(index: int) -> int:
-        return layout.TABLE_OFFSET + index * layout.ENTRY_BYTES + 20
 
 
 class HotReader:

@@ -37,8 +37,8 @@ from osupervisor.vault_store.state_format import (
 _SYNC_EVERY_BYTES = 8 << 20
 # Characters of a long text in one piece.
 _PIECE_CHARS = 64 * 1024
-# How many values of an open container are tried in one instruction, at first and at most.
-_CHUNK_FIRST, _CHUNK_MAX = 1_024, NODES_MAX // 2
+# How many values of an open container are looked at together, and tried in one instruction first.
+_TAKEN, _ATTEMPT_FIRST = NODES_MAX // 2, 512
 _msgpack: Any = msgpack
 _FIXED: Final = frozenset({int, float, bool, type(None)})
 # Any, so that a test of a state's value leaves it Any.
@@ -112,7 +112,7 @@ class _BlockWriter:
 class _Open:
     """A container that is being filled: what is left of it. `keys` is None for a list."""
 
-    __slots__ = ("_keys", "_values", "chunk", "keys", "values")
+    __slots__ = ("_keys", "_values", "attempt", "keys", "values")
 
     def __init__(self, container: Any) -> None:
         mapping = isinstance(container, _MAPPING)
@@ -120,19 +120,26 @@ class _Open:
         self._values: Iterator[Any] = iter(container.values() if mapping else container)
         self.keys: list[Any] | None = [] if mapping else None
         self.values: list[Any] = []
-        self.chunk = _CHUNK_FIRST
+        self.attempt = _ATTEMPT_FIRST
 
     def refill(self) -> bool:
         """Take the next values when there are none at hand; False: that was all."""
         if not self.values:
-            self.values = list(islice(self._values, self.chunk))
+            self.values = list(islice(self._values, _TAKEN))
             if self._keys is not None:
-                self.keys = list(islice(self._keys, self.chunk))
+                self.keys = list(islice(self._keys, _TAKEN))
         return bool(self.values)
 
-    def fits(self, count: int) -> bool:
-        """Whether the first `count` at hand are small enough for one instruction."""
-        return _fits((self.keys or [])[:count] + self.values[:count])
+    def fitting(self) -> int:
+        """How many of the values at hand go into the next instruction; 0: not even the first.
+
+        What fitted the last time is tried first, then less, until it fits.
+        """
+        count = min(self.attempt, len(self.values))
+        while count and not _fits((self.keys or [])[:count] + self.values[:count]):
+            count //= 2
+        self.attempt = min(2 * count, _TAKEN) if count >= self.attempt else max(count, 1)
+        return count
 
     def drop(self, count: int) -> None:
         """The first `count` have been written."""
@@ -164,22 +171,17 @@ class _Walk:
 
     def _step(self, top: _Open) -> None:
         """Write as many of the values at hand as fit in an instruction, or open the first."""
-        count = len(top.values)
-        while not (fits := top.fits(count)) and count > 1:
-            count //= 2
-        if not fits:
+        count = top.fitting()
+        if count == 0:
             key, value = (top.keys[0] if top.keys else None), top.values[0]
             top.drop(1)
             self._open(key, value)
+            return
+        if top.keys is None:
+            self._emit(Instruction.ITEMS, top.values[:count])
         else:
-            values = top.values[:count]
-            if top.keys is None:
-                self._emit(Instruction.ITEMS, values)
-            else:
-                self._emit(Instruction.PAIRS, top.keys[:count], values)
-            whole = count == len(top.values)
-            top.drop(count)
-            top.chunk = min(top.chunk * 2, _CHUNK_MAX) if whole else max(count, 1)
+            self._emit(Instruction.PAIRS, top.keys[:count], top.values[:count])
+        top.drop(count)
 
     def _open(self, key: Any, value: Any) -> None:
         """Write what is too large for one instruction, or has too large a key."""
