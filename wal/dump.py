@@ -26,6 +26,14 @@ Json = dict[str, Any]
 _msgpack: Any = msgpack  # it ships no types
 
 
+class _Array(list[Any]):
+    """An array's members."""
+
+
+class _Map(list[tuple[Any, Any]]):
+    """A map's pairs: keys may be of any kind, and even double."""
+
+
 def dump(storage: Storage, first_lsn: int = 1, last_lsn: int = LSN_MAX) -> Iterator[Json]:
     """The records `first_lsn` to `last_lsn`, each a dict with its `lsn`.
 
@@ -67,7 +75,7 @@ def _records(whole: Whole, first_lsn: int, last_lsn: int) -> Iterator[Json]:
 def _shown(found: Record, segment: str, offset: int, size: int) -> Json:
     commit = _values(found.commit)
     if found.kind is Kind.COMMIT:
-        commit = [_values(part) if isinstance(part, bytes) else part for part in commit]
+        commit = _Array(_values(part) if isinstance(part, bytes) else part for part in commit)
     return {
         "lsn": found.lsn,
         "epoch": found.epoch,
@@ -83,31 +91,30 @@ def _shown(found: Record, segment: str, offset: int, size: int) -> Json:
     }
 
 
-def _values(data: bytes) -> list[Any]:
+def _values(data: bytes) -> _Array:
     """The MessagePack values in `data`, or `data` itself when they don't fill it exactly."""
     unpacker = _msgpack.Unpacker(
-        strict_map_key=False, object_pairs_hook=_Map, max_buffer_size=max(len(data), 1)
+        strict_map_key=False,
+        object_pairs_hook=_Map,
+        list_hook=_Array,
+        max_buffer_size=max(len(data), 1),
     )
     unpacker.feed(data)
-    values: list[Any] = []
+    values = _Array()
     try:
         while unpacker.tell() < len(data):
             values.append(unpacker.unpack())
     except (ValueError, _msgpack.UnpackException):
-        return [data]
+        return _Array([data])
     return values
-
-
-class _Map(list[tuple[Any, Any]]):
-    """A map's pairs: keys may be of any kind, and even double."""
 
 
 def _json(value: Any) -> Any:
     match value:
         case _Map():
             return _object(value)
-        case list():
-            return _array(value)
+        case _Array():
+            return [_json(member) for member in value]
         case bytes():
             return {"bytes": value.hex()}
         case float() if not math.isfinite(value):
@@ -116,10 +123,6 @@ def _json(value: Any) -> Any:
             return value
         case _:
             return {"ext": _ext(value)}
-
-
-def _array(members: list[Any]) -> list[Any]:
-    return [_json(member) for member in members]
 
 
 def _object(pairs: _Map) -> Json:
