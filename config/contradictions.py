@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 
+from osupervisor.config.address import parse_address
 from osupervisor.config.catalogue import CATALOGUE, value_of
 from osupervisor.config.errors import ContradictionError
 from osupervisor.config.settings import Settings
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Hosts that this machine alone can reach."""
 
 
 def contradictions(settings: Settings) -> Iterator[ContradictionError]:
@@ -43,6 +47,12 @@ def warnings(settings: Settings) -> Iterator[str]:
             f"tape.bytes_max can't be kept: the log behind {s.checkpoint.kept} checkpoints "
             f"(checkpoint.kept) of checkpoint.wal_bytes each is up to {needed} bytes, and stays"
         )
+    for key, address, risk in (
+        ("listen.tcp", s.listen.tcp, "what passes, the token too, isn't encrypted"),
+        ("metrics.http", s.metrics.http, "whoever reaches it may read the metrics"),
+    ):
+        if address and parse_address(address)[0] not in LOOPBACK:
+            yield f"{key} is {address}, which other machines may reach: {risk}"
     if s.brain.standbys == 0:
         yield "brain.standbys is 0: after a death clients wait for a cold start"
     if s.op.timeout_s > s.op.wait_timeout_s:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 
 from osupervisor.config.catalogue import CATALOGUE, value_of
+from osupervisor.config.environment import variable_of
 from osupervisor.config.layers import FOLDER
 from osupervisor.config.setting import Setting, Value
 from osupervisor.config.settings import Settings
@@ -17,7 +18,7 @@ class Description:
     """One setting in force.
 
     `value` is a number of seconds or bytes where `unit` says so; `text` is how a file would have
-    it. `source`: "default", "profile dev", "osupervisor.toml:12", a variable, "command line".
+    it; `variable` what sets it from the environment. `source`: "default", "profile dev", "osupervisor.toml:12", a variable, "command line".
     `range`: what it may be. `why`: its comment in default.toml, on one line.
     """
 
@@ -25,6 +26,7 @@ class Description:
     value: Value
     text: str
     unit: str
+    variable: str
     source: str
     kind: str
     default: Value
@@ -67,6 +69,7 @@ def _described(setting: Setting, value: Value, source: Source) -> Description:
         value=value,
         text=setting.text(value),
         unit=setting.unit.value if setting.unit else "",
+        variable=variable_of(setting.key),
         source=str(source),
         kind=source.kind,
         default=setting.default,

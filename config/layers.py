@@ -13,12 +13,12 @@ Values are gathered as they were written; `meaning` parses them.
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import cast
 
 from osupervisor.config.catalogue import CATALOGUE, sections
 from osupervisor.config.environment import CONFIG_VARIABLE, PROFILE_VARIABLE, add_environment
-from osupervisor.config.errors import BadValueError, SettingsError, shown
+from osupervisor.config.errors import BadValueError, SettingsError, UnreadableFileError, shown
 from osupervisor.config.source import COMMAND_LINE, Entry, Gathered, Kind, Source, unknown_key
 from osupervisor.config.toml_file import TomlFile, read_toml
 
@@ -61,7 +61,23 @@ def find_config(config_file: Path | None, environ: Mapping[str, str], cwd: Path)
     if named := environ.get(CONFIG_VARIABLE):
         return cwd / named
     found = cwd / CONFIG_NAME
-    return found if found.exists() or found.is_symlink() else None
+    try:
+        found.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        pass  # it can't be seen, so it may be there: reading it gives the reason
+    return found
+
+
+def current_folder() -> Path:
+    """Raises UnreadableFileError where it has been removed under this process."""
+    try:
+        return Path.cwd()
+    except OSError:
+        raise UnreadableFileError(
+            ".", "", "a folder that was removed", "a current folder", "change into another: cd ~"
+        ) from None
 
 
 def _try_read(path: Path, gathered: Gathered) -> TomlFile | None:
@@ -142,6 +158,7 @@ def _add_flags(gathered: Gathered, flags: Mapping[str, object], cwd: Path) -> No
         if raw is None or key == "profile":
             continue
         if key in CATALOGUE:
-            gathered.entries[key] = Entry(raw, COMMAND_LINE, cwd, text=True)
+            plain = str(raw) if isinstance(raw, PurePath) else raw
+            gathered.entries[key] = Entry(plain, COMMAND_LINE, cwd, text=True)
         else:
             gathered.problems.append(unknown_key(COMMAND_LINE, key))

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from osupervisor.config.catalogue import CATALOGUE, nested
 from osupervisor.config.contradictions import contradictions, warnings
 from osupervisor.config.errors import ContradictionError, SettingsError
-from osupervisor.config.layers import gather
+from osupervisor.config.layers import current_folder, gather
 from osupervisor.config.meaning import bad_value, parse_entries
 from osupervisor.config.setting import Value
 from osupervisor.config.settings import Settings
@@ -51,7 +51,8 @@ def load(
     """The settings in force. `root`, `data`, `token_file` and a file in `target` are absolute.
 
     `config_file` None: OSUPERVISOR_CONFIG, else ./osupervisor.toml, else none. `flags`: dotted
-    keys; None as a value: not given. Raises SettingsError, with all further mistakes in `more`.
+    keys; None as a value: not given. `cwd`: the current folder, absolute. Raises SettingsError,
+    with all further mistakes in `more`.
     """
     return load_with_provenance(config_file, environ, flags, profile, cwd=cwd).settings
 
@@ -65,7 +66,7 @@ def load_with_provenance(
     cwd: Path | None = None,
 ) -> Loaded:
     """As `load`, and says which source set each key."""
-    gathered = gather(config_file, environ, flags, profile, (cwd or Path.cwd()).absolute())
+    gathered = gather(config_file, environ, flags, profile, cwd or current_folder())
     values, problems = parse_entries(gathered, environ)
     problems = gathered.problems + problems
     settings = _validated(values, gathered, problems)
@@ -97,7 +98,7 @@ def _validated(
         keys = {setting.path: key for key, setting in CATALOGUE.items()}
         refused = {keys[tuple(map(str, one["loc"]))] for one in error.errors()}
         for key in (key for key in CATALOGUE if key in refused):
-            problems.append(bad_value(gathered.entries.get(key), CATALOGUE[key]))
+            problems.append(bad_value(gathered.entries[key], CATALOGUE[key]))
         return None
 
 

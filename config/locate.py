@@ -10,7 +10,7 @@ from pathlib import Path
 
 from osupervisor.config.catalogue import CATALOGUE
 from osupervisor.config.errors import TomlSyntaxError, UnreadableFileError
-from osupervisor.config.layers import gather
+from osupervisor.config.layers import current_folder, gather
 from osupervisor.config.meaning import bad_value, parse_entries
 
 
@@ -26,12 +26,11 @@ def locate_data(
     With the flag or OSUPERVISOR_DATA no file decides, so none can be wrong. Raises SettingsError
     where a file that would decide can't be read, or `data` in it is no path.
     """
-    flag = None if data is None else str(data)
-    gathered = gather(config_file, environ, {"data": flag}, None, (cwd or Path.cwd()).absolute())
+    gathered = gather(config_file, environ, {"data": data}, None, cwd or current_folder())
     values, problems = parse_entries(gathered, environ)
     problems = [problem for problem in problems if problem.key == "data"]
     if not CATALOGUE["data"].accepts(values["data"]):
-        problems.append(bad_value(gathered.entries.get("data"), CATALOGUE["data"]))
+        problems.append(bad_value(gathered.entries["data"], CATALOGUE["data"]))
     if gathered.source_of("data").kind not in ("environment", "flag"):
         unread = (TomlSyntaxError, UnreadableFileError)
         problems += [one for one in gathered.problems if isinstance(one, unread)]

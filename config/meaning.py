@@ -26,22 +26,20 @@ def parse_entries(
     problems: list[SettingsError] = []
     for key, setting in CATALOGUE.items():
         values[key] = setting.default
-        entry = gathered.entries.get(key)
+        if (entry := gathered.entries.get(key)) is None:
+            continue
         try:
-            if entry is not None:
-                values[key] = setting.parse(entry.raw, text=entry.text)
+            values[key] = setting.parse(entry.raw, text=entry.text)
         except BadValueError as bad:
             problems.append(bad_value(entry, setting, bad.hint))
     _make_paths_whole(values, gathered, environ)
     return values, problems
 
 
-def bad_value(entry: Entry | None, setting: Setting, hint: str = "") -> BadValueError:
+def bad_value(entry: Entry, setting: Setting, hint: str = "") -> BadValueError:
     """The error for a value that this setting doesn't take, with its place."""
     if not hint:
         hint = f"correct it, or take it out to get the default, {setting.text(setting.default)}"
-    if entry is None:
-        return BadValueError("", setting.key, shown(setting.default), setting.wanted(), hint)
     where, line = entry.source.where, entry.source.line
     return BadValueError(where, setting.key, shown(entry.raw), setting.wanted(), hint, line=line)
 

@@ -151,8 +151,7 @@ class Setting:
         return raw
 
     def _bounds(self) -> str:
-        if self.low is None or self.unit is None:
-            return ""
+        assert self.low is not None, self.key  # a number without a bound is our mistake
         words = f" from {self._bound(self.low)}"
         return words if self.high is None else f"{words} to {self._bound(self.high)}"
 

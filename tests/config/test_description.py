@@ -22,6 +22,7 @@ def test_each_setting_has_a_row_with_value_source_and_reason(tmp_path: Path) -> 
     row = rows["op.timeout_s"]
     assert (row.value, row.text, row.default, row.unit) == (300.0, "5m", 30.0, "seconds")
     assert (row.source, row.kind) == (f"{tmp_path}/osupervisor.toml:2", "file")
+    assert row.variable == "OSUPERVISOR_OP__TIMEOUT_S"
     assert row.range == "Duration from 1ms to 1d"
     assert row.why.startswith("How long an op may execute")
     assert (rows["queue_max"].source, rows["queue_max"].kind) == (

@@ -1,13 +1,16 @@
 """Which source wins, what the files are, and that every mistake is told at once."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from osupervisor.config.catalogue import CATALOGUE, value_of
+from osupervisor.config.environment import variable_of
 from osupervisor.config.errors import (
     BadValueError,
     ContradictionError,
@@ -15,7 +18,9 @@ from osupervisor.config.errors import (
     UnknownKeyError,
     UnreadableFileError,
 )
+from osupervisor.config.layers import FOLDER, gather
 from osupervisor.config.load import Loaded, ProfileName, load, load_with_provenance
+from osupervisor.config.toml_file import read_toml
 from tests.config.strategies import garbage, patient
 
 
@@ -309,11 +314,71 @@ def test_settings_that_contradict_each_other_are_refused_where_the_user_wrote(
         ("[tape]\nbytes_max = '1MiB'", "tape.bytes_max"),
         ("[brain]\nstandbys = 0", "brain.standbys"),
         ("[op]\nwait_timeout_s = 1", "op.wait_timeout_s"),
+        ("[listen]\ntcp = '0.0.0.0:1'\ntoken_file = 't'", "listen.tcp"),
+        ("[metrics]\nhttp = '[::]:0'", "metrics.http"),
     ],
 )
 def test_what_is_probably_not_meant_is_a_warning(place: Place, text: str, key: str) -> None:
     (warning,) = place.load(text).warnings
     assert key in warning
+
+
+NUMBERS = [key for key, one in CATALOGUE.items() if one.kind in (int, float)]
+written = st.dictionaries(st.sampled_from(NUMBERS), st.integers(1, 60), max_size=8)
+
+
+@patient
+@given(written, written, written, st.sampled_from([None, "dev", "prod", "test"]))
+def test_layers_lie_over_each_other_as_dictionaries_do(
+    file: dict[str, int],
+    variables: dict[str, int],
+    flags: dict[str, int],
+    profile: ProfileName | None,
+) -> None:
+    """The model: the strongest layer that has a key decides it, whatever else was written."""
+    profile_file = FOLDER / f"{profile}.toml"
+    below = set(read_toml(profile_file).lines) & set(CATALOGUE) if profile else set[str]()
+    with TemporaryDirectory() as name:
+        path = Path(name) / "mine.toml"
+        path.write_text("".join(f"{key} = {value}\n" for key, value in file.items()))
+        environ = {variable_of(key): f"{value}" for key, value in variables.items()}
+        gathered = gather(path, environ, flags, profile, Path(name))
+    assert gathered.problems == []
+    for key in NUMBERS:
+        layers = (("flag", flags), ("environment", variables), ("file", file), ("profile", below))
+        kind = next((kind for kind, layer in layers if key in layer), "default")
+        assert gathered.entries[key].source.kind == kind, key
+        strongest = {**file, **variables, **flags}.get(key)
+        if strongest is not None:
+            assert int(str(gathered.entries[key].raw)) == strongest, key
+
+
+def test_a_removed_current_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    os.chdir("gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(UnreadableFileError, match="removed"):
+        load(None, {}, {}, None)
+
+
+def test_a_file_that_may_be_there_and_cant_be_seen_is_refused(place: Place) -> None:
+    place.file.touch()
+    place.folder.chmod(0)
+    user = os.geteuid()
+    os.seteuid(user or 65_534)  # root sees every file
+    try:
+        with pytest.raises(UnreadableFileError, match="may not be read"):
+            load(None, {}, {}, None, cwd=place.folder)
+    finally:
+        os.seteuid(user)
+        place.folder.chmod(0o700)
+
+
+def test_a_flag_may_be_a_path(place: Place) -> None:
+    assert place.load("", {}, {"data": Path("d")}).settings.data == str(place.folder / "d")
 
 
 @patient
