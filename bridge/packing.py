@@ -60,6 +60,6 @@ def new_packer() -> Packer:
 def new_unpacker(bytes_max: int, read_size: int = 4096) -> Unpacker:
     """A streaming decoder that holds at most `bytes_max` undecoded bytes."""
     unpacker: Unpacker = _msgpack.Unpacker(
-        None, read_size=read_size, max_buffer_size=bytes_max, strict_map_key=False
+        None, read_size=min(read_size, bytes_max), max_buffer_size=bytes_max, strict_map_key=False
     )
     return unpacker

@@ -12,7 +12,15 @@ from osupervisor.supervisor.core.key import Key
 
 
 class Asker(Protocol):
-    """Where an answer goes. The core hands it back and never looks inside."""
+    """Where an answer goes. The core hands it back and never calls it."""
+
+    def answer(self, message_id: int, outcome: bytes) -> bool:
+        """Queue an answer. True: it is the first since the last flush."""
+        ...
+
+    def flush(self) -> None:
+        """Send what is queued."""
+        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -58,11 +58,12 @@ class DoneTable:
     a dict one at a time would walk over the dead slots of all that went before.
     """
 
-    __slots__ = ("clients", "evicted_us", "horizon_us", "keys_max", "strings", "window_us")
+    __slots__ = ("clients", "clients_max", "evicted_us", "horizon_us", "keys_max", "strings", "window_us")
 
-    def __init__(self, window_us: int, keys_max: int) -> None:
+    def __init__(self, window_us: int, keys_max: int, clients_max: int) -> None:
         self.window_us = window_us
         self.keys_max = keys_max
+        self.clients_max = clients_max
         self.evicted_us = 0
         self.horizon_us = 0
         """A client whose last record is older may have been forgotten."""
@@ -89,7 +90,7 @@ class DoneTable:
         if (
             t_us - self.evicted_us >= self.window_us >> _STEP
             or len(self.strings) > self.keys_max
-            or len(self.clients) > self.keys_max
+            or len(self.clients) > self.clients_max
         ):
             self._evict(t_us)
 
@@ -139,9 +140,10 @@ class DoneTable:
 
     def _evict_clients(self, horizon: int) -> None:
         clients = self.clients
-        if len(clients) > self.keys_max:
+        if len(clients) > self.clients_max:
+            over = len(clients) - self.clients_max + (self.clients_max >> _STEP)
             times = sorted(window.t_us for window in clients.values())
-            horizon = max(horizon, times[len(clients) - self.keys_max + (self.keys_max >> _STEP)])
+            horizon = max(horizon, times[over])
         self.horizon_us = max(self.horizon_us, horizon)
         for client in [client for client, window in clients.items() if window.t_us < horizon]:
             del clients[client]

@@ -41,12 +41,12 @@ class Fold:
 
     __slots__ = ("done", "epoch", "leases", "lsn", "pending", "strikes", "t_us")
 
-    def __init__(self, window_us: int, keys_max: int) -> None:
+    def __init__(self, window_us: int, keys_max: int, clients_max: int) -> None:
         self.lsn = 0
         self.epoch = 0
         self.t_us = 0
         self.leases: deque[tuple[int, int]] = deque(maxlen=LEASES_KEPT)
-        self.done = DoneTable(window_us, keys_max)
+        self.done = DoneTable(window_us, keys_max, clients_max)
         self.pending: dict[PendingKey, Pending] = {}
         self.strikes: dict[Key, int] = {}
 

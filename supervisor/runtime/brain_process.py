@@ -1,0 +1,126 @@
+"""One brain's process and all that the supervisor holds of it."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from osupervisor.bridge import line
+from osupervisor.supervisor.runtime.death_watch import DeathWatch
+from osupervisor.supervisor.runtime.port import BrainPort, PortEvents
+from osupervisor.vault_store import hot
+from osupervisor.vault_store.hot import HotReader
+
+
+@dataclass(slots=True, eq=False)
+class Verdict:
+    """Why the supervisor ended a brain, when it did."""
+
+    reason: str
+    hung: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class BrainProcess:
+    """A brain from the making of its descriptors to its report."""
+
+    id: int
+    port: BrainPort
+    line: socket.socket
+    """Our end; heart holds it too."""
+    hot_fd: int
+    reader: HotReader
+    output: int
+    """Our end of the pipe with its standard output and error."""
+    started_s: float = field(default_factory=time.monotonic)
+    pid: int = 0
+    pidfd: int = -1
+    watch: DeathWatch | None = None
+    ready: bool = False
+    loads: int = 0
+    schema: dict[str, object] = field(default_factory=dict[str, object])
+    version: str = ""
+    killed: Verdict | None = None
+    gone: bool = False
+    status: int | None = None
+    """As waitpid gives it; None while it is not known."""
+    pinged_s: float = 0.0
+    ping_id: int = 0
+
+    def identify(self, pid: int, loop: asyncio.AbstractEventLoop, died: Callable[[], None]) -> bool:
+        """Learn which process it is. False: that process is gone already."""
+        if self.pid:
+            return self.pid == pid
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except OSError:
+            return False
+        self.pid = pid
+        self.watch = DeathWatch(pid, self.pidfd, self.hot_fd, loop, died)
+        return True
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to this process and to no other. False: it has ended."""
+        if self.pidfd < 0:
+            return False
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of everything but the pidfd and the output, which its report still needs."""
+        if self.watch is not None:
+            self.watch.stop()
+        self.port.close()
+        self.line.close()
+        self.reader.close()
+        os.close(self.hot_fd)
+
+
+@dataclass(frozen=True, slots=True)
+class BrainEnds:
+    """The ends that a new brain is given; closed here as soon as they are sent."""
+
+    port: socket.socket
+    line: socket.socket
+    output: int
+    hot_fd: int
+
+    def descriptors(self) -> list[int]:
+        return [self.port.fileno(), self.line.fileno(), self.hot_fd, self.output]
+
+    def close(self) -> None:
+        self.port.close()
+        self.line.close()
+        os.close(self.output)
+
+
+PORT_BUFFER_BYTES = 1024 * 1024
+
+
+def make(
+    brain: int, loop: asyncio.AbstractEventLoop, events: PortEvents
+) -> tuple[BrainProcess, BrainEnds]:
+    """Port, line, hot segment and output of a brain that does not exist yet."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PORT_BUFFER_BYTES)
+    our_line, their_line = line.pair()
+    our_line.setblocking(False)
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(read_end, False)
+    hot_fd = hot.create()
+    process = BrainProcess(
+        id=brain,
+        port=BrainPort(brain, ours, loop, events),
+        line=our_line,
+        hot_fd=hot_fd,
+        reader=HotReader(hot_fd),
+        output=read_end,
+    )
+    return process, BrainEnds(theirs, their_line, write_end, hot_fd)

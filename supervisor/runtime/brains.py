@@ -1,0 +1,326 @@
+"""The brain manager: as many brains as are wanted, who they are, and what their deaths mean.
+
+A brain comes from the nursery (cold: it loads a checkpoint and the log) or is forked from a living
+one (warm: it has the state). One that dies while it serves is a change of lease, without backoff;
+only those that die before `ready` count, and too many of them lead down the ladder.
+"""
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from osupervisor.bridge import line, port_messages
+from osupervisor.bridge.errors import BridgeError
+from osupervisor.supervisor.core.outbox import ForkBrain
+from osupervisor.supervisor.runtime import brain_process
+from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
+from osupervisor.supervisor.runtime.engine import Engine
+from osupervisor.supervisor.runtime.port import Note, Response
+
+RESPAWN_DELAY_S = 0.005
+"""After a promotion the request in flight goes first; then the new primary is forked."""
+LOADS_MAX = 8
+"""A brain that has loaded so often and still isn't up to date never will be."""
+EXIT_WAIT_S = 2.0
+"""How long a death's report waits for the exit status."""
+
+
+class Forker(Protocol):
+    """Who makes cold brains: the nursery's keeper."""
+
+    def spawn(self, brain: int, descriptors: list[int]) -> bool: ...
+
+
+class BrainEvents(Protocol):
+    """Who is told of brains."""
+
+    def brain_ready(self, process: BrainProcess) -> None: ...
+    def brain_died(self, process: BrainProcess, was_primary: bool) -> None: ...
+    def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None: ...
+    def brain_output(self, process: BrainProcess) -> None: ...
+    def start_failed(self, process: BrainProcess) -> None: ...
+
+
+@dataclass(slots=True)
+class Population:
+    """How many brains there should be."""
+
+    standbys: int
+    start_timeout_s: float
+
+
+class Brains:
+    """All brain processes of this supervisor."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        forker: Forker,
+        events: BrainEvents,
+        population: Population,
+    ) -> None:
+        self.by_id: dict[int, BrainProcess] = {}
+        self.deaths = 0
+        self.stopping = False
+        self.first_id = 1
+        self._engine = engine
+        self._loop = loop
+        self._forker = forker
+        self._events = events
+        self._population = population
+        self._next_id = 1
+        self._statuses: dict[int, int] = {}
+        self._by_pid: dict[int, BrainProcess] = {}
+        self._refill: asyncio.TimerHandle | None = None
+
+    # --- population
+
+    def refill(self) -> None:
+        """Start what is missing: one at a time, warm where a living brain can be forked."""
+        self._refill = None
+        if self.stopping:
+            return
+        wanted = 1 + self._population.standbys
+        if len(self.by_id) >= wanted or any(not each.ready for each in self.by_id.values()):
+            return
+        brain = self._new_id()
+        if self.by_id and self._engine.core.want_fork(brain):
+            self._engine.wake()
+            return
+        self._spawn_cold(brain)
+
+    def refill_soon(self, delay_s: float = RESPAWN_DELAY_S) -> None:
+        if self._refill is None and not self.stopping:
+            self._refill = self._loop.call_later(delay_s, self.refill)
+
+    def _new_id(self) -> int:
+        brain = max(self._next_id, self.first_id)
+        self._next_id = brain + 1
+        return brain
+
+    def _spawn_cold(self, brain: int) -> None:
+        process, ends = brain_process.make(brain, self._loop, self)
+        if self._forker.spawn(brain, ends.descriptors()):
+            self._register(process)
+        else:
+            process.close()
+            os.close(process.output)
+        ends.close()
+
+    def fork(self, action: ForkBrain) -> None:
+        """Hand the source the ends of a new brain; its port frame follows."""
+        source = self.by_id.get(action.source)
+        process, ends = brain_process.make(action.brain, self._loop, self)
+        try:
+            if source is None:
+                raise OSError("it is gone")
+            line.send(source.line, ["spawn", action.brain], ends.descriptors())
+        except (OSError, BridgeError):
+            process.close()
+            os.close(process.output)
+            self.refill_soon(0.1)
+        else:
+            self._register(process)
+        ends.close()
+
+    def _register(self, process: BrainProcess) -> None:
+        self.by_id[process.id] = process
+        self._engine.ports[process.id] = process.port
+        self._loop.add_reader(process.output, self._events.brain_output, process)
+
+    def adopt(self, process: BrainProcess, pid: int) -> None:
+        """Take over a brain that outlived an earlier supervisor."""
+        self._register(process)
+        if not self._identify(process, pid):
+            self._gone(process)
+
+    async def stop(self, patience_s: float) -> None:
+        """End every brain: ask, wait, kill. None is left when this returns."""
+        self.stopping = True
+        for process in self.by_id.values():
+            process.port.send([port_messages.notify_frame("shutdown")])
+        limit = self._loop.time() + patience_s
+        while self.by_id and self._loop.time() < limit:
+            await asyncio.sleep(0.01)
+        for process in list(self.by_id.values()):
+            self.kill(process, Verdict("it did not stop in time"))
+
+    # --- what ports say
+
+    def responded(self, brain: int, response: Response) -> None:
+        core = self._engine.core
+        if response.id >= port_messages.READ_ID_MIN:
+            core.read_done(brain, response.id, response.outcome)
+        else:
+            core.response(
+                brain,
+                response.id,
+                response.epoch,
+                response.outcome,
+                response.effects,
+                response.commit,
+            )
+        self._engine.event()
+
+    def noted(self, brain: int, note: Note) -> None:
+        process = self.by_id.get(brain)
+        if process is None:
+            return
+        match note.method, note.params:
+            case "pong", [int(message_id), _]:
+                if message_id == process.ping_id:
+                    process.ping_id = 0
+            case "ready", [dict(fields)]:
+                self._ready(process, cast("dict[str, object]", fields))
+            case "fenced", [int(lsn)]:
+                self._engine.core.fenced(brain, lsn)
+            case "spawned", [int(child), int(pid)]:
+                self.spawned(child, pid)
+            case "damaged", [dict(report)]:
+                self._events.brain_damaged(process, cast("dict[str, object]", report))
+            case _:
+                self.broken(brain, f"its port said {note.method!r}")
+        self._engine.wake()
+
+    def broken(self, brain: int, reason: str) -> None:
+        process = self.by_id.get(brain)
+        if process is not None:
+            self.kill(process, Verdict(reason))
+
+    def closed(self, brain: int) -> None:
+        """End of file: it has closed its port, or it is dying and the watch will say so soon."""
+        process = self.by_id.get(brain)
+        if process is not None:
+            self._loop.call_later(0.5, self._still_there, process)
+
+    def _still_there(self, process: BrainProcess) -> None:
+        if not process.gone:
+            self.kill(process, Verdict("it closed its port"))
+
+    def lagging(self, brain: int) -> None:
+        self._engine.core.lagging(brain)
+
+    def drained(self, brain: int) -> None:
+        self._engine.core.drained(brain)
+        self._engine.wake()
+
+    def _ready(self, process: BrainProcess, fields: dict[str, object]) -> None:
+        pid, lsn, epoch = fields.get("pid"), fields.get("lsn"), fields.get("epoch")
+        schema, version = fields.get("schema"), fields.get("version")
+        if not (isinstance(pid, int) and isinstance(lsn, int) and isinstance(epoch, int)):
+            self.broken(process.id, f"its ready says {fields!r:.200}")
+            return
+        if not self._identify(process, pid):
+            self._gone(process)
+            return
+        process.schema = cast("dict[str, object]", schema) if isinstance(schema, dict) else {}
+        process.version = version if isinstance(version, str) else ""
+        abilities = fields.get("abilities")
+        self._engine.core.ready(
+            process.id,
+            lsn,
+            epoch,
+            version=process.version,
+            abilities=frozenset(map(str, cast("list[object]", abilities or []))),
+            queries=queries_of(process.schema),
+        )
+        view = self._engine.core.brains.get(process.id)
+        if view is not None and view.streaming and not process.ready:
+            process.ready = True
+            self._events.brain_ready(process)
+            self.refill_soon()
+
+    def spawned(self, brain: int, pid: int) -> None:
+        """A fork tells which process the new brain is."""
+        process = self.by_id.get(brain)
+        if process is not None and not self._identify(process, pid):
+            self._gone(process)
+
+    def _identify(self, process: BrainProcess, pid: int) -> bool:
+        if process.pid == 0 and not process.identify(pid, self._loop, lambda: self._gone(process)):
+            return False
+        self._by_pid[pid] = process
+        return process.pid == pid
+
+    # --- ends
+
+    def kill(self, process: BrainProcess, verdict: Verdict) -> None:
+        """End it. Failover begins now: what it was asked is taken back at once."""
+        if process.gone:
+            return
+        process.killed = verdict
+        if process.signal(signal.SIGKILL) or process.pid == 0:
+            self._gone(process)
+
+    def _gone(self, process: BrainProcess) -> None:
+        """It is dead, or certain to be: read what it sent, move the lease, then tidy up."""
+        if process.gone:
+            return
+        process.gone = True
+        process.port.drain()
+        cell, _ = process.reader.cell()
+        core = self._engine.core
+        primary = core.primary
+        was_primary = primary is not None and primary.id == process.id
+        killed = process.killed
+        core.died(
+            process.id,
+            cell,
+            blame=killed is None,
+            hung=killed is not None and killed.hung,
+        )
+        self._engine.turn()
+        self.by_id.pop(process.id, None)
+        self._engine.ports.pop(process.id, None)
+        self._bury(process, was_primary)
+        if not process.ready and not self.stopping:
+            self._events.start_failed(process)
+        else:
+            self.refill_soon()
+
+    def _bury(self, process: BrainProcess, was_primary: bool) -> None:
+        """Everything that takes time, behind the promotion."""
+        self.deaths += 1
+        status = self._statuses.pop(process.pid, None)
+        if status is not None:
+            process.status = status
+        self._loop.call_later(
+            0.0 if process.status is not None else EXIT_WAIT_S, self._report, process, was_primary
+        )
+
+    def _report(self, process: BrainProcess, was_primary: bool) -> None:
+        if process.pidfd < -1:
+            return
+        self._events.brain_died(process, was_primary)
+        self._loop.remove_reader(process.output)
+        os.close(process.output)
+        process.close()
+        if process.pidfd >= 0:
+            os.close(process.pidfd)
+        process.pidfd = -2
+        self._by_pid.pop(process.pid, None)
+
+    def exited(self, pid: int, status: int) -> None:
+        """The nursery reaped it."""
+        process = self._by_pid.get(pid)
+        if process is None:
+            return
+        process.status = status
+        if not process.gone:
+            self._gone(process)
+
+
+def queries_of(schema: dict[str, object]) -> frozenset[str]:
+    """The names of the queries in a brain's schema."""
+    ops = schema.get("ops")
+    if not isinstance(ops, dict):
+        return frozenset()
+    described = cast("dict[object, object]", ops)
+    return frozenset(
+        str(name)
+        for name, op in described.items()
+        if isinstance(op, dict) and cast("dict[object, object]", op).get("kind") == "query"
+    )

@@ -1,0 +1,112 @@
+"""The log on the disk: appends by the turn, fdatasync in a thread, and reopening after trouble.
+
+    writing --(append or sync fails)--> broken --(reopen succeeds)--> writing
+
+One thread runs fdatasync and reopen, one at a time; appends happen on the loop, never while the
+log is broken.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from osupervisor.wal.errors import TruncateFailed
+from osupervisor.wal.recover import reopen
+from osupervisor.wal.storage import Storage
+from osupervisor.wal.writer import Writer
+
+EXIT_UNCUT = 74
+"""EX_IOERR: half a record could not be cut off. Its bytes may come back, so nothing is answered."""
+
+
+class Disk:
+    """Appends batches and makes them durable."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        writer: Writer,
+        boot_id: bytes,
+        segment_bytes_max: int,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._storage = storage
+        self._boot_id = boot_id
+        self._segment_bytes_max = segment_bytes_max
+        self._loop = loop
+        self._thread = ThreadPoolExecutor(1, "disk")
+        self.writer = writer
+        self.busy = False
+        """A sync or a reopen is running."""
+        self.syncs = 0
+        self.bytes_appended = 0
+
+    def append(self, records: Sequence[bytes], first_lsn: int, *, control: bool) -> None:
+        """Into the kernel, with one write. Raises AppendFailed with the records that are whole."""
+        try:
+            if control:
+                self.writer.append_control(records[0], first_lsn)
+            else:
+                self.writer.append(records, first_lsn)
+        except TruncateFailed as error:
+            sys.stderr.write(f"{error}\n")
+            os._exit(EXIT_UNCUT)
+        for record in records:
+            self.bytes_appended += len(record)
+
+    def sync(self, done: Callable[[int], None], failed: Callable[[str], None]) -> None:
+        """Make all that is appended durable; then `done(lsn)` or `failed(why)` on the loop."""
+        target = self.writer.sync_target()
+        self.busy = True
+        self.syncs += 1
+
+        def finished(future: "asyncio.Future[None]") -> None:
+            self.busy = False
+            error = future.exception()
+            if error is None:
+                done(target.lsn)
+            else:
+                failed(f"fdatasync: {error}")
+
+        self._loop.run_in_executor(self._thread, target.run).add_done_callback(finished)
+
+    def reopen(
+        self,
+        durable: int,
+        records: Sequence[bytes],
+        done: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Write what lies above `durable` again, into a segment of its own; then call back."""
+        self.busy = True
+        self.writer.abandon()
+
+        def run() -> Writer:
+            return reopen(
+                self._storage,
+                self._boot_id,
+                durable,
+                records,
+                segment_bytes_max=self._segment_bytes_max,
+            )
+
+        def finished(future: "asyncio.Future[Writer]") -> None:
+            self.busy = False
+            error = future.exception()
+            if error is not None:
+                failed(str(error))
+                return
+            self.writer = future.result()
+            done()
+
+        self._loop.run_in_executor(self._thread, run).add_done_callback(finished)
+
+    def close(self) -> None:
+        """Seal the log and end the thread. The last records are durable unless this raises."""
+        self._thread.shutdown(wait=True)
+        if self.writer.failed:
+            self.writer.abandon()
+        else:
+            self.writer.close()

@@ -1,0 +1,188 @@
+"""The engine: drives the core, one turn of the loop at a time.
+
+    whatever happened is told to the core as it comes; `wake` asks for a turn, which
+    1. lets the core decide, appends what it wants appended, tells it what the disk said
+    2. carries out its actions, sends the brains their frames, the clients their answers
+    3. starts a sync when somebody waits for one
+
+A turn is taken after at most TURN_EVENTS events, so that supervisor and brain work at the same
+time instead of handing one convoy back and forth.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from osupervisor.supervisor.core.call import Asker
+from osupervisor.supervisor.core.core import Core
+from osupervisor.supervisor.core.outbox import Action
+from osupervisor.supervisor.runtime.clock import LogClock
+from osupervisor.supervisor.runtime.disk import Disk
+from osupervisor.wal.errors import AppendFailed
+from osupervisor.wal.record import Kind
+
+TURN_EVENTS = 32
+TICK_S = 0.05
+"""How often waiting calls, deadlines and due timers are looked at."""
+
+
+class Sending(Protocol):
+    """A brain's port, as the engine needs it."""
+
+    def send(self, frames: list[bytes]) -> None: ...
+
+
+class Engine:
+    """Turns events into turns."""
+
+    def __init__(
+        self,
+        core: Core,
+        disk: Disk,
+        clock: LogClock,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        act: Callable[[Action], None],
+        sync_interval_s: float,
+        heal_interval_s: float,
+    ) -> None:
+        self.core = core
+        self.disk = disk
+        self.clock = clock
+        self.ports: dict[int, Sending] = {}
+        self.on_trouble: Callable[[str], None] = lambda why: None
+        self.executing: Callable[[], int] = lambda: 0
+        self._loop = loop
+        self._act = act
+        self._sync_interval_s = sync_interval_s
+        self._heal_interval_s = heal_interval_s
+        self._scheduled = False
+        self._events = 0
+        self._timers: list[asyncio.TimerHandle] = []
+        self._due: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        self.core.at(self.clock.now_us())
+        self._every(TICK_S, self._tick)
+        self._every(self._sync_interval_s, self._sync)
+        self._every(self._heal_interval_s, self._heal)
+        self.wake()
+
+    def stop(self) -> None:
+        """No turn after this one."""
+        self._stopped = True
+        for timer in self._timers:
+            timer.cancel()
+
+    def event(self) -> None:
+        """Something was told to the core that may need a turn soon."""
+        self._events += 1
+        if self._events >= TURN_EVENTS:
+            self.turn()
+        elif not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._run)
+
+    def wake(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        self._scheduled = False
+        self.turn()
+
+    def turn(self) -> None:
+        """Decide, append, act, send, answer."""
+        if self._stopped:
+            return
+        self._events = 0
+        core = self.core
+        core.at(self.clock.now_us())
+        while records := core.turn():
+            self._append(records)
+        if core.out.actions:
+            actions, core.out.actions = core.out.actions, []
+            for action in actions:
+                self._act(action)
+        for brain in list(core.brains.values()):
+            if brain.out:
+                frames, brain.out = brain.out, []
+                port = self.ports.get(brain.id)
+                if port is not None:
+                    port.send(frames)
+        if core.out.answers:
+            self._answer()
+        if core.context.log.sync_wanted:
+            self._sync()
+
+    def _append(self, records: list[bytes]) -> None:
+        log = self.core.context.log
+        control = log.batch[0].kind is Kind.CONTROL
+        try:
+            self.disk.append(records, log.last + 1, control=control)
+        except AppendFailed as error:
+            self.on_trouble(str(error))
+            self.core.cut_short(error.whole, str(error))
+            return
+        self.core.written()
+
+    def _answer(self) -> None:
+        answers, self.core.out.answers = self.core.out.answers, []
+        touched: list[Asker] = []
+        for waiter, outcome in answers:
+            connection = waiter.asker
+            if connection.answer(waiter.message_id, outcome):
+                touched.append(connection)
+        for connection in touched:
+            connection.flush()
+
+    def sync_soon(self) -> None:
+        """Have what is appended made durable, without waiting for the interval."""
+        self._sync()
+
+    def _sync(self) -> None:
+        log = self.core.context.log
+        if self.disk.busy or self.core.read_only or log.last == log.durable:
+            return
+        self.disk.sync(self._synced, self._sync_failed)
+
+    def _synced(self, lsn: int) -> None:
+        self.core.synced(lsn)
+        self.turn()
+
+    def _sync_failed(self, why: str) -> None:
+        self.on_trouble(why)
+        self.core.sync_failed(why)
+        self.turn()
+
+    def _heal(self) -> None:
+        if not self.core.read_only or self.disk.busy:
+            return
+        log = self.core.context.log
+        self.disk.reopen(
+            log.durable, log.ring.since(log.durable + 1), self._healed, self._not_healed
+        )
+
+    def _healed(self) -> None:
+        self.core.healed()
+        self.on_trouble("")
+        self.turn()
+
+    def _not_healed(self, why: str) -> None:
+        self.core.context.trouble = why
+
+    def _tick(self) -> None:
+        self.core.at(self.clock.now_us())
+        self.core.tick(self.executing())
+        self.turn()
+
+    def _every(self, interval_s: float, run: Callable[[], None]) -> None:
+        index = len(self._timers)
+
+        def fire() -> None:
+            self._timers[index] = self._loop.call_later(interval_s, fire)
+            run()
+
+        self._timers.append(self._loop.call_later(interval_s, fire))

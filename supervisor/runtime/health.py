@@ -1,0 +1,185 @@
+"""The health monitor: what the brains do, seen from outside.
+
+deadline   the primary executes one call for longer than it may: traceback, kill, `Timeout`
+silence    no call runs and neither the loop nor the timer beats for `silence_s`, after what it
+           waited for a CPU and how late we looked ourselves is taken off: traceback, kill
+ping       `kernel.ping` over the port each second; unanswered while a call runs is no fault
+load       CPU and memory by psutil, sampled
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from osupervisor.bridge import port_messages
+from osupervisor.config.settings import Health as HealthSettings
+from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
+from osupervisor.supervisor.runtime.brains import Brains
+from osupervisor.supervisor.runtime.engine import Engine
+
+LOOK_S = 0.05
+TRACEBACK_WAIT_S = 0.05
+"""A traceback is printed within a millisecond; so long its bytes may take to arrive here."""
+
+
+@dataclass(slots=True)
+class Sample:
+    """What a brain takes."""
+
+    cpu_share: float = 0.0
+    rss_bytes: int = 0
+    run_queue_s: float = 0.0
+    state: str = ""
+
+
+@dataclass(slots=True)
+class Silence:
+    """How long a brain has been silent, as far as it could have spoken."""
+
+    beat_ns: int = 0
+    quiet_s: float = 0.0
+    waited_s: float = 0.0
+
+
+class Health:
+    """Looks at every brain twenty times a second."""
+
+    def __init__(
+        self,
+        settings: HealthSettings,
+        engine: Engine,
+        brains: Brains,
+        loop: asyncio.AbstractEventLoop,
+        suspected: Callable[[BrainProcess, str], None],
+    ) -> None:
+        self.samples: dict[int, Sample] = {}
+        self._settings = settings
+        self._engine = engine
+        self._brains = brains
+        self._loop = loop
+        self._suspected = suspected
+        self._silences: dict[int, Silence] = {}
+        self._processes: dict[int, psutil.Process] = {}
+        self._looked_s = time.monotonic()
+        self._sampled_s = 0.0
+        self._pings = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._looked_s = time.monotonic()
+        self._timer = self._loop.call_later(LOOK_S, self._look)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def executing(self) -> int:
+        """The n that the primary executes, 0 for none."""
+        primary = self._engine.core.primary
+        process = self._brains.by_id.get(primary.id) if primary is not None else None
+        return process.reader.cell()[0] if process is not None and not process.gone else 0
+
+    def verdict(self) -> str:
+        """`healthy`, `degraded` or `unhealthy`, of the whole."""
+        core = self._engine.core
+        if core.primary is None and not core.read_only:
+            return "unhealthy"
+        quiet = any(s.quiet_s > self._settings.suspicion_s for s in self._silences.values())
+        if core.read_only or quiet:
+            return "degraded"
+        return "healthy"
+
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(LOOK_S, self._look)
+        now = time.monotonic()
+        late = max(0.0, now - self._looked_s - 2 * LOOK_S)
+        passed, self._looked_s = now - self._looked_s - late, now
+        for process in list(self._brains.by_id.values()):
+            if process.gone or not process.ready:
+                continue
+            self._check_deadline(process)
+            if not process.gone:
+                self._check_silence(process, passed)
+            self._ping(process, now)
+        if now - self._sampled_s >= self._settings.sample_interval_s:
+            self._sampled_s = now
+            self._sample()
+
+    def _check_deadline(self, process: BrainProcess) -> None:
+        cell, since_ns = process.reader.cell()
+        if cell == 0 or process.killed is not None:
+            return
+        running_us = (time.monotonic_ns() - since_ns) // 1000
+        call = self._engine.core.overdue(process.id, cell, running_us)
+        if call is not None:
+            reason = f"{call.op} ran for {running_us / 1e6:.1f} s"
+            self._end(process, Verdict(reason, hung=True))
+
+    def _check_silence(self, process: BrainProcess, passed_s: float) -> None:
+        silence = self._silences.setdefault(process.id, Silence())
+        beat = process.reader.heartbeat_ns()
+        waited_s = _run_queue_s(process.pid)
+        if beat != silence.beat_ns or process.reader.cell()[0]:
+            silence.beat_ns, silence.quiet_s, silence.waited_s = beat, 0.0, waited_s
+            return
+        waiting = max(0.0, waited_s - silence.waited_s)
+        silence.waited_s = waited_s
+        silence.quiet_s += max(0.0, passed_s - waiting)
+        if silence.quiet_s > self._settings.silence_s and process.killed is None:
+            reason = f"no sign of life for {silence.quiet_s:.1f} s while no op ran"
+            self._end(process, Verdict(reason))
+
+    def _end(self, process: BrainProcess, verdict: Verdict) -> None:
+        """Take a traceback, then kill."""
+        process.killed = verdict
+        process.signal(signal.SIGUSR2)
+        self._suspected(process, verdict.reason)
+        self._loop.call_later(TRACEBACK_WAIT_S, self._brains.kill, process, verdict)
+
+    def _ping(self, process: BrainProcess, now: float) -> None:
+        if now - process.pinged_s < self._settings.ping_interval_s or process.ping_id:
+            return
+        self._pings += 1
+        process.pinged_s = now
+        process.ping_id = port_messages.PING_ID_MIN + self._pings
+        process.port.send([port_messages.ping_frame(process.ping_id)])
+
+    def _sample(self) -> None:
+        alive = {process.pid for process in self._brains.by_id.values() if process.pid}
+        for pid in list(self._processes):
+            if pid not in alive:
+                del self._processes[pid]
+        for process in self._brains.by_id.values():
+            if process.pid and not process.gone:
+                self._sample_one(process)
+        for brain in [brain for brain in self.samples if brain not in self._brains.by_id]:
+            del self.samples[brain]
+            self._silences.pop(brain, None)
+
+    def _sample_one(self, process: BrainProcess) -> None:
+        with contextlib.suppress(psutil.Error):
+            found = self._processes.get(process.pid)
+            if found is None:
+                found = self._processes[process.pid] = psutil.Process(process.pid)
+                found.cpu_percent()
+            with found.oneshot():
+                self.samples[process.id] = Sample(
+                    found.cpu_percent() / 100,
+                    found.memory_info().rss,
+                    _run_queue_s(process.pid),
+                    found.status(),
+                )
+
+
+def _run_queue_s(pid: int) -> float:
+    """How long the process was ready to run and waited for a CPU, in all. 0 where unknown."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0

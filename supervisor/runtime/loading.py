@@ -1,0 +1,121 @@
+"""Which files a brain loads: the newest checkpoint that is whole, and the segments behind it.
+
+The supervisor opens them and hands over descriptors; it reads none of it. A checkpoint that a
+brain finds damaged is set aside, and the one before it is used; damage to the log has no way round.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+from osupervisor.bridge import line, port_messages
+from osupervisor.supervisor.core.core import Core
+from osupervisor.supervisor.runtime.brain_process import BrainProcess
+from osupervisor.vault_store.checkpoint import CheckpointStore
+from osupervisor.vault_store.errors import VaultStoreError
+from osupervisor.wal.placement import segment_lsns
+from osupervisor.wal.segment import segment_name
+from osupervisor.wal.storage import DirectoryStorage
+
+
+class NothingToLoad(Exception):
+    """The log does not reach back far enough, and no checkpoint fills the gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was handed to a brain, so that damage it reports can be named."""
+
+    checkpoint: int | None
+    segments: tuple[str, ...]
+
+
+class Loading:
+    """Hands brains what they start from."""
+
+    def __init__(self, storage: DirectoryStorage, checkpoints: CheckpointStore, core: Core) -> None:
+        self._storage = storage
+        self._checkpoints = checkpoints
+        self._core = core
+        self._plans: dict[int, Plan] = {}
+
+    def load(self, process: BrainProcess, after: int) -> None:
+        """Hand over what lies behind `after`. Raises NothingToLoad, OSError, BridgeError."""
+        upto = self._core.context.log.last
+        with contextlib.ExitStack() as opened:
+            descriptors: list[int] = []
+            checkpoint = self._open_checkpoint(after, opened, descriptors)
+            start = after if checkpoint is None else checkpoint
+            ranges = self._ranges(start, upto)
+            for first, _ in ranges:
+                descriptor = self._storage.open_fd(segment_name(first))
+                opened.callback(os.close, descriptor)
+                descriptors.append(descriptor)
+            plan = Plan(checkpoint, tuple(segment_name(first) for first, _ in ranges))
+            self._plans[process.id] = plan
+            epoch = self._core.context.fold.epoch_at(upto) or 0
+            line.send(process.line, ["load"], descriptors)
+        order = {
+            "checkpoint": checkpoint,
+            "segments": [list(each) for each in ranges],
+            "upto": upto,
+            "epoch": epoch,
+        }
+        process.port.send([port_messages.notify_frame("load", order)])
+
+    def _open_checkpoint(
+        self, after: int, opened: contextlib.ExitStack, descriptors: list[int]
+    ) -> int | None:
+        if after:
+            return None
+        manifest = self._checkpoints.newest_whole()
+        if manifest is None:
+            return None
+        try:
+            descriptor = self._checkpoints.open_state(manifest.lsn)
+        except VaultStoreError as error:
+            raise NothingToLoad(str(error)) from error
+        opened.callback(os.close, descriptor)
+        descriptors.append(descriptor)
+        return manifest.lsn
+
+    def _ranges(self, after: int, upto: int) -> list[tuple[int, int]]:
+        """First and last LSN of each segment that holds something behind `after`."""
+        firsts = segment_lsns(self._storage)
+        lasts = [first - 1 for first in firsts[1:]] + [upto]
+        ranges = [
+            (first, last)
+            for first, last in zip(firsts, lasts, strict=True)
+            if last > after and first <= upto
+        ]
+        if upto > after and (not ranges or ranges[0][0] > after + 1):
+            reached = ranges[0][0] if ranges else upto + 1
+            raise NothingToLoad(
+                f"the log begins at record {reached}; records {after + 1} to {reached - 1} are in"
+                " no segment and in no checkpoint; restore them from a backup"
+            )
+        return ranges
+
+    def damaged(self, process: BrainProcess, report: dict[str, object]) -> str | None:
+        """A brain found a file damaged. A checkpoint is set aside: None, try again.
+
+        Otherwise the sentence that says which file of the log is damaged, and where.
+        """
+        plan = self._plans.pop(process.id, None)
+        index, offset = report.get("file"), report.get("offset")
+        if plan is None or not isinstance(index, int):
+            return f"a brain reported damage that names no file: {report!r:.200}"
+        if plan.checkpoint is not None:
+            if index == 0:
+                self._checkpoints.set_aside(plan.checkpoint)
+                return None
+            index -= 1
+        name = plan.segments[index] if index < len(plan.segments) else "?"
+        return (
+            f"{self._storage.path(name)} is damaged at offset {offset}"
+            f" (record {report.get('lsn')}): {report.get('reason')}; restore the file from a"
+            " backup, or run: osupervisor wal repair"
+        )
+
+    def forget(self, brain: int) -> None:
+        self._plans.pop(brain, None)

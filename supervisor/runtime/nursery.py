@@ -1,0 +1,148 @@
+"""The nursery as the supervisor sees it: the process that forks brains and reaps them.
+
+    S>N  ["spawn", id] + port, line, hot segment, output     N>S  ["ready", version, schema]
+                                                                  ["failed", traceback]
+                                                                  ["spawned", id, pid]
+                                                                  ["exited", pid, status]
+
+It imports the brain's code once, so that a brain is there a millisecond after it is asked for. It
+ends when this supervisor does; its brains live on. A change of the code needs a new nursery.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from osupervisor.bridge import line
+from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
+
+NURSERY_FD = 3
+
+
+class NurseryEvents(Protocol):
+    """Who is told what the nursery says."""
+
+    def nursery_ready(self, version: str) -> None: ...
+    def nursery_failed(self, traceback: str) -> None: ...
+    def nursery_ended(self) -> None: ...
+    def spawned(self, brain: int, pid: int) -> None: ...
+    def exited(self, pid: int, status: int) -> None: ...
+
+
+class Nursery:
+    """One process; `ready` when it may be asked for brains."""
+
+    def __init__(
+        self,
+        target: str,
+        root: str,
+        hash_seed: str,
+        output: int,
+        loop: asyncio.AbstractEventLoop,
+        events: NurseryEvents,
+    ) -> None:
+        """Start it. `root`: where the target's file or package is found; `output`: for its stdout
+        and stderr."""
+        self._loop = loop
+        self._events = events
+        self.ready = False
+        ours, theirs = line.pair()
+        ours.setblocking(False)
+        self._line = ours
+        self._open = True
+        self._process = _start(target, root, hash_seed, output, theirs)
+        theirs.close()
+        self.pid = self._process.pid
+        self._pidfd = os.pidfd_open(self.pid)
+        loop.add_reader(ours.fileno(), self._readable)
+        loop.add_reader(self._pidfd, self._end)
+
+    def spawn(self, brain: int, descriptors: Sequence[int]) -> bool:
+        """Have a brain forked around these descriptors. False: it can't be asked now."""
+        if not self.ready:
+            return False
+        try:
+            line.send(self._line, ["spawn", brain], descriptors)
+        except (OSError, LocalProtocolError):
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End it; the brains that it forked are not touched."""
+        self._close()
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+
+    def _readable(self) -> None:
+        while self._open:
+            try:
+                datagram = line.receive(self._line)
+            except BlockingIOError:
+                return
+            except (OSError, RemoteProtocolError):
+                datagram = None
+            if datagram is None:
+                self._loop.remove_reader(self._line.fileno())
+                return
+            self._take(datagram)
+
+    def _take(self, datagram: line.Datagram) -> None:
+        for descriptor in datagram.descriptors:
+            os.close(descriptor)
+        match datagram.name, datagram.arguments:
+            case "ready", [str(version), _]:
+                self.ready = True
+                self._events.nursery_ready(version)
+            case "failed", [str(traceback)]:
+                self._events.nursery_failed(traceback)
+            case "spawned", [int(brain), int(pid)]:
+                self._events.spawned(brain, pid)
+            case "exited", [int(pid), int(status)]:
+                self._events.exited(pid, status)
+            case _:
+                self._events.nursery_failed(f"the nursery said {datagram.name!r}")
+
+    def _end(self) -> None:
+        self._readable()
+        self._close()
+        self._process.wait()
+        self._events.nursery_ended()
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = self.ready = False
+            self._loop.remove_reader(self._line.fileno())
+            self._loop.remove_reader(self._pidfd)
+            self._line.close()
+            os.close(self._pidfd)
+
+
+def _start(
+    target: str, root: str, hash_seed: str, output: int, theirs: socket.socket
+) -> subprocess.Popen[bytes]:
+    """A Python of its own, with the line as descriptor 3 and nothing else of ours."""
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC"):
+        environment.pop(name, None)
+    launcher = (
+        "import os,sys,runpy;fd=int(sys.argv.pop(1));os.dup2(fd,3,True) if fd!=3 else"
+        " os.set_inheritable(3,True);"
+        "os.execv(sys.executable,[sys.executable,'-m','osupervisor.brain.nursery',*sys.argv[1:]])"
+    )
+    fd = theirs.fileno()
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", launcher, str(fd), target],
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(fd,),
+        start_new_session=True,
+    )

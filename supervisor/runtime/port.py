@@ -1,0 +1,180 @@
+"""A brain's port in the supervisor: frames out without blocking, frames in as they come.
+
+The supervisor never stops reading it, and reads it to the end when the brain has died: what it
+sent before is still there. A brain that floods harms itself: one read per turn of the loop.
+"""
+
+import asyncio
+import socket
+from typing import NamedTuple, Protocol, cast
+
+from osupervisor.bridge import packing
+from osupervisor.bridge.errors import FrameTooLargeError
+from osupervisor.bridge.frames import PORT_FRAME_BYTES_MAX, FrameDecoder
+from osupervisor.supervisor.runtime.outgoing import Outgoing
+
+READ_BYTES = 256 * 1024
+LAGGING_BYTES = 16 * 2**20
+"""With more unsent than this a follower is taken off the stream until it has read it."""
+
+
+POOLED_BYTES_MAX = 65_536
+"""A decoder that held a longer message is not kept: its buffer never shrinks."""
+
+
+class Response(NamedTuple):
+    """[1, id, nil, value]: of a call the value is [epoch, outcome, ops, effects], ops unread."""
+
+    id: int
+    epoch: int
+    outcome: bytes
+    effects: bytes | None
+    commit: bytes
+
+
+class Note(NamedTuple):
+    """[2, method, params], or [1, id, nil, map] as the method "pong"."""
+
+    method: str
+    params: list[object]
+
+
+class PortEvents(Protocol):
+    """Who is told what a port brings."""
+
+    def responded(self, brain: int, response: Response) -> None: ...
+    def noted(self, brain: int, note: Note) -> None: ...
+    def broken(self, brain: int, reason: str) -> None: ...
+    def closed(self, brain: int) -> None: ...
+    def lagging(self, brain: int) -> None: ...
+    def drained(self, brain: int) -> None: ...
+
+
+class BrainPort:
+    """One stream socket to one brain."""
+
+    def __init__(
+        self, brain: int, sock: socket.socket, loop: asyncio.AbstractEventLoop, events: PortEvents
+    ) -> None:
+        sock.setblocking(False)
+        self._brain = brain
+        self._sock = sock
+        self._loop = loop
+        self._events = events
+        self._decoder = FrameDecoder(PORT_FRAME_BYTES_MAX)
+        self._lagging = False
+        self._outgoing = Outgoing(sock, loop, self._sent_all, lambda: None)
+        self._open = True
+        loop.add_reader(sock.fileno(), self._readable)
+
+    def send(self, frames: list[bytes]) -> None:
+        """In order, behind what is still unsent. To a dead brain: nowhere."""
+        if not self._open:
+            return
+        self._outgoing.send(b"".join(frames))
+        if self._outgoing.unsent_bytes > LAGGING_BYTES and not self._lagging:
+            self._lagging = True
+            self._events.lagging(self._brain)
+
+    def _sent_all(self) -> None:
+        if self._lagging:
+            self._lagging = False
+            self._events.drained(self._brain)
+
+    def drain(self) -> None:
+        """Read all that a dead brain has sent; half a frame at the end is dropped."""
+        while self._open and self._read():
+            pass
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._sock.fileno())
+            self._outgoing.close()
+            self._sock.close()
+
+    def _readable(self) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        """One read. False: nothing is there, or the end is reached."""
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._sock.fileno())
+            self._events.closed(self._brain)
+            return False
+        try:
+            bodies = self._decoder.feed(data)
+        except FrameTooLargeError as error:
+            self._events.broken(self._brain, str(error))
+            return False
+        for body in bodies:
+            if not self._take(body):
+                return False
+        return True
+
+    def _take(self, body: bytes) -> bool:
+        try:
+            message = read_message(body)
+        except packing.DECODE_ERRORS as error:
+            self._events.broken(self._brain, f"its port: {error}")
+            return False
+        if isinstance(message, Response):
+            self._events.responded(self._brain, message)
+        else:
+            self._events.noted(self._brain, message)
+        return True
+
+
+_idle: list[packing.Unpacker] = []
+"""A decoder between two messages, empty. One whose message was refused is not given back."""
+
+
+def read_message(body: bytes) -> Response | Note:
+    """A brain's message. Raises one of packing.DECODE_ERRORS where it is none."""
+    if body[:2] != b"\x94\x01":
+        return _read_note(body)
+    unpacker = _idle.pop() if _idle else packing.new_unpacker(PORT_FRAME_BYTES_MAX)
+    base = unpacker.tell()
+    unpacker.feed(body)
+    unpacker.read_array_header()
+    unpacker.unpack()
+    message_id = unpacker.unpack()
+    if unpacker.unpack() is not None or not isinstance(message_id, int):
+        raise ValueError(f"a response with an error: {body[:80]!r}")
+    if body[unpacker.tell() - base] & 0xF0 != 0x90:
+        return Note("pong", [message_id, unpacker.unpack()])
+    members = unpacker.read_array_header()
+    epoch = unpacker.unpack()
+    start = unpacker.tell() - base
+    outcome = unpacker.unpack()
+    effects = None
+    if members == 4:
+        unpacker.skip()
+        effects = unpacker.unpack()
+        if not isinstance(effects, bytes):
+            raise ValueError("effects are not bin")
+    elif members != 2:
+        raise ValueError(f"a response of {members} members")
+    if not isinstance(epoch, int) or not isinstance(outcome, bytes):
+        raise ValueError(f"a response that is none: {body[:80]!r}")
+    if unpacker.tell() - base != len(body):
+        raise ValueError("there are bytes behind a response")
+    if len(body) <= POOLED_BYTES_MAX:
+        _idle.append(unpacker)
+    return Response(message_id, epoch, outcome, effects, body[start:])
+
+
+def _read_note(body: bytes) -> Note:
+    value = packing.unpack(body)
+    if not isinstance(value, list):
+        raise ValueError(f"a message that is none: {body[:80]!r}")
+    message = cast("list[object]", value)
+    if len(message) != 3 or message[0] != 2 or not isinstance(message[2], list):
+        raise ValueError(f"a notification that is none: {body[:80]!r}")
+    return Note(str(message[1]), cast("list[object]", message[2]))

@@ -1,0 +1,123 @@
+"""What the supervisor knows at its start: the log read, folded, and opened for writing again.
+
+    newest control record --> fold <-- the records behind it        (at most 4 MiB, or 5 x its size)
+    records above `durable` --> written again into a segment of our own, durable
+
+Nothing is answered from recovered bytes before they are durable again: another process's fsync
+proves nothing, and neither does one of ours on bytes that it wrote.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from osupervisor.config.settings import Settings
+from osupervisor.supervisor.core.fold import Fold
+from osupervisor.wal.record import Kind
+from osupervisor.wal.recover import LogView, read_log, reopen
+from osupervisor.wal.storage import DirectoryStorage
+from osupervisor.wal.writer import Writer
+
+HASH_SEED_FILE = "hash_seed"
+HASH_SEED_MAX = 2**32 - 1
+
+
+class StartRefused(Exception):
+    """The service must not start: damage, a lock, a setting. Says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Everything that a start rests on."""
+
+    fold: Fold
+    storage: DirectoryStorage
+    writer: Writer
+    boot_id: bytes
+    view: LogView
+    since_control: int
+
+
+def recover(data: Path, settings: Settings) -> Recovered:
+    """Read the log and open it again. Durable up to `fold.lsn` when it returns.
+
+    Raises DamageError, StartRefused, OSError.
+    """
+    folder = data / "wal"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    storage = DirectoryStorage(folder)
+    view = read_log(storage)
+    fold = Fold(
+        int(settings.idempotency.window_s * 1e6),
+        settings.idempotency.keys_max,
+        settings.idempotency.clients_max,
+    )
+    since_control = _fold(fold, view, data)
+    boot_id = secrets.token_bytes(16)
+    writer = reopen(
+        storage,
+        boot_id,
+        view.durable_lsn,
+        view.raw(view.durable_lsn + 1),
+        segment_bytes_max=settings.wal.segment_bytes_max,
+    )
+    return Recovered(fold, storage, writer, boot_id, view, since_control)
+
+
+def _fold(fold: Fold, view: LogView, data: Path) -> int:
+    """Fold the log from its newest control record on. Returns the bytes behind that."""
+    first = 1
+    control = view.control_record()
+    if control is not None:
+        assert control.kind is Kind.CONTROL
+        try:
+            fold.restore(control.request)
+        except ValueError as error:
+            raise StartRefused(str(error)) from error
+        fold.count(control.lsn, control.t_us)
+        first = control.lsn + 1
+    elif view.first_lsn > 1:
+        raise StartRefused(
+            f"{data / 'wal'}: the log begins at record {view.first_lsn} and has no control record;"
+            " restore the missing segments from a backup"
+        )
+    elif view.last_lsn == 0 and _has_checkpoints(data):
+        raise StartRefused(
+            f"{data / 'wal'}: the log is empty, but {data / 'checkpoints'} holds checkpoints;"
+            " restore the segments from a backup, or move the checkpoints away to begin anew"
+        )
+    size = 0
+    for record in view.records(first):
+        fold.apply(record)
+        size += len(record.request) + len(record.commit) + len(record.key)
+    return size
+
+
+def _has_checkpoints(data: Path) -> bool:
+    folder = data / "checkpoints"
+    return folder.is_dir() and any(each.name.isdigit() for each in folder.iterdir())
+
+
+def hash_seed(data: Path) -> int:
+    """One PYTHONHASHSEED per data directory, so that every brain iterates its sets alike."""
+    path = data / HASH_SEED_FILE
+    try:
+        found = int(path.read_text().strip())
+    except FileNotFoundError:
+        found = secrets.randbelow(HASH_SEED_MAX) + 1
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("w") as file:
+            file.write(f"{found}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        return found
+    except ValueError as error:
+        raise StartRefused(
+            f"{path}: found {path.read_text()[:40]!r}, wanted a number from 1 to {HASH_SEED_MAX};"
+            " restore it from a backup (checkpoints/*/manifest.json have it as hash_seed)"
+        ) from error
+    if not 0 <= found <= HASH_SEED_MAX:
+        raise StartRefused(f"{path}: found {found}, wanted a number from 0 to {HASH_SEED_MAX}")
+    return found
