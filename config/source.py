@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Literal, assert_never
+from typing import Literal
 
 from osupervisor.config.catalogue import CATALOGUE, nearest
 from osupervisor.config.errors import SettingsError, UnknownKeyError
@@ -28,8 +28,6 @@ class Source:
                 return self.where
             case "file":
                 return f"{self.where}:{self.line}" if self.line else self.where
-            case never:
-                assert_never(never)
 
 
 COMMAND_LINE = Source("flag", "command line")
