@@ -19,7 +19,8 @@ class Description:
 
     `value` is a number of seconds or bytes where `unit` says so; `text` is how a file would have
     it; `variable` what sets it from the environment. `source`: "default", "profile dev",
-    "osupervisor.toml:12", a variable, "command line". `kind`: which of these. `range`: what it may be. `why`: its comment in default.toml, on one line.
+    "osupervisor.toml:12", a variable, "command line". `kind`: which of these.
+    `range`: what it may be. `why`: its comment in default.toml, on one line.
     """
 
     key: str
