@@ -1,15 +1,15 @@
 """The journal of the running request: its packed operations, and how to undo them.
 
-A tree has one journal. It stands above the two roots, so that a container that walks up to find its path
-finds its journal as well. It is in one of three modes, and `record` is what differs:
+A tree has one journal. It stands above the two roots, so that a container that walks up to find its
+path finds its journal as well. It is in one of three modes, and `record` is what differs:
 
     closed    between requests     every write raises StateError
-    open      begin() to finish()  `record` and `undo` take one entry each for every change
+    open      begin() to finish()  `record` takes a packed operation, `undo` an undo entry
     reading   inside of a query    every write raises WriteInQueryError
 
-A mutator first locates itself, then calls `record` (which may refuse), then `undo`, then changes. So a
-refused write has changed nothing. A container that was taken out of the tree stands in the journal's
-limbo: what happens to it is undone like the rest, but not recorded.
+A mutator first packs, then calls `record` (both may refuse), then `undo`, then changes. So a refused
+write has changed nothing. What was taken out of the tree stands in the journal's limbo: changes of it
+are undone like the rest, but not recorded.
 
 `finish` refuses what would be lost without a word (the state is a tree, what is stored is a copy):
 * a container that was stored, then changed by its old name: the change is not in the state;
@@ -21,8 +21,9 @@ from typing import Any, Final
 
 from osupervisor.brain.errors import StateError, WriteInQueryError
 from osupervisor.brain.packing import array_header
+from osupervisor.brain.spot import SPOTS_MAX, Spot, pack, path_of
 from osupervisor.brain.undo import Order, Rollback
-from osupervisor.bridge import operations, packing
+from osupervisor.bridge import packing
 from osupervisor.bridge.operations import Key
 
 NO_OPERATIONS: Final = b"\x90"
@@ -31,35 +32,53 @@ ORDER_KEPT_MIN: Final = 64
 ORDERS_MAX: Final = 64
 """Dicts whose order is kept; each costs 8 bytes a key."""
 
-Undo = list[tuple[Any, ...]]
-"""Undo entries of one request, oldest first; opaque to all but this folder's journal."""
+UndoEntry = tuple[Any, ...]
+Undo = Sequence[UndoEntry]
+"""Undo entries of one request, oldest first; opaque to all but the journal."""
+Mirror = Callable[[set[str]], None]
+"""Called after a request, or a rollback, with the names in `hot` that it changed or removed."""
 
-pack: Final[Callable[[object], bytes]] = packing.new_packer().pack
-"""One packer for all operations; a brain has one thread."""
+_NOTHING: Final[tuple[bytes, Undo]] = (NO_OPERATIONS, ())
 
 
 class Limbo:
-    """Stands above containers that were taken out of the tree; holds back their operations."""
+    """Stands above the containers that were taken out of the tree."""
 
-    __slots__ = ("aliases", "journal", "limbo", "loose", "orders")
+    __slots__ = (
+        "_spot",
+        "aliases",
+        "dict_class",
+        "journal",
+        "limbo",
+        "list_class",
+        "loose",
+        "orders",
+    )
 
-    holder: Final = None
+    _holder: Final = None
     """Nothing is above it: this ends the walk up from a container."""
 
     def __init__(self, journal: "Journal") -> None:
         self.journal = journal
         self.limbo = self
+        self.dict_class = journal.dict_class
+        self.list_class = journal.list_class
         self.aliases = journal.aliases
         self.loose = journal.loose
         self.orders = journal.orders
+        self._spot: Spot = (self, b"", pack, b"", 0)
 
     def record(self, operation: bytes) -> None:
+        """Raises outside of a request; keeps nothing."""
         self.journal.check_open(operation)
 
-    def undo(self, entry: tuple[Any, ...]) -> None:
+    def undo(self, entry: UndoEntry) -> None:
         node = entry[1]
-        self.journal.loose[id(node)] = node
+        self.loose[id(node)] = node
         self.journal.undo(entry)
+
+    def release(self, node: Any) -> None:
+        self.journal.release(node)
 
     def order_before(self, node: Any, key: Key) -> Order | None:
         return self.journal.order_before(node, key)
@@ -72,82 +91,95 @@ class Journal:
     """See the module. `record` and `undo` are attributes, as a method would cost a call each."""
 
     __slots__ = (
+        "_mirror",
         "_operations",
+        "_record",
         "_refuse",
+        "_spots",
         "_undo",
         "aliases",
+        "dict_class",
+        "hot_changed",
         "limbo",
+        "list_class",
         "loose",
         "orders",
         "record",
         "undo",
     )
 
-    holder: Final = None
+    _holder: Final = None
 
-    def __init__(self) -> None:
-        self.aliases: list[tuple[list[Any], object, bytes]] = []
-        """What was copied into the tree: its path then, itself, and how it packed then."""
+    def __init__(
+        self, dict_class: type[Any], list_class: type[Any], mirror: Mirror | None = None
+    ) -> None:
+        """`dict_class` and `list_class` are what copies are made of."""
+        self.dict_class = dict_class
+        self.list_class = list_class
+        self._mirror = mirror
+        self._operations: list[bytes] = []
+        self._undo: list[UndoEntry] = []
+        self._record: Callable[[bytes], None] = self._operations.append
+        self._refuse: Callable[[bytes], None] = _refuse_outside
+        self._spots: list[Any] = []
+        self.record: Callable[[bytes], None] = _refuse_outside
+        self.undo: Callable[[UndoEntry], None] = self._undo.append
+        self.hot_changed: set[str] = set()
+        self.aliases: list[tuple[bytes, tuple[Key, ...], object, bytes]] = []
+        """What was copied into the tree: the operation, keys below its path, itself, its bytes."""
         self.loose: dict[int, Any] = {}
         """Containers changed while they stood in limbo, by id."""
         self.orders: dict[int, tuple[Any, list[Any]]] = {}
         """Large dicts with deletions: the dict, its keys in order of insertion (see `Order`)."""
         self.limbo = Limbo(self)
-        self._operations: list[bytes] = []
-        self._undo: Undo = []
-        self._refuse: Callable[[bytes], None] = _refuse_outside
-        self.record: Callable[[bytes], None] = _refuse_outside
-        self.undo: Callable[[tuple[Any, ...]], None] = self._undo.append
-
-    @property
-    def is_open(self) -> bool:
-        return self.record is not self._refuse
 
     def begin(self) -> None:
-        """Closed to open."""
+        """Open a request; what is written until `finish` or `rollback_open` belongs to it."""
         assert self.record is _refuse_outside, "a request begins inside of another"
-        self._operations = operations_ = []
-        self._undo = undo = []
-        self.record = operations_.append
-        self.undo = undo.append
+        self.record = self._record
 
     def finish(self) -> tuple[bytes, Undo]:
-        """Open to closed: the packed operations of the request, and how to undo it.
+        """Close the request: its operations as a packed array, and what `rollback` takes.
 
-        Raises StateError, and stays open, when a change would be lost.
+        Raises StateError, and leaves the request open for `rollback_open`, when a change would be
+        lost: a container was changed by its old name after it had been stored or taken out.
         """
-        packed = self._operations
+        undo = self._undo
+        if not undo:
+            self.record = self._refuse
+            return _NOTHING
         if self.aliases or self.loose:
             self._check_lost()
-            self.aliases.clear()
-            self.loose.clear()
-        self.record = self._refuse
-        if not packed:
-            return NO_OPERATIONS, self._undo
-        return array_header(len(packed)) + b"".join(packed), self._undo
+        operations = self._operations
+        self._start_anew()
+        if self.hot_changed:
+            self._tell_mirror()
+        return array_header(len(operations)) + b"".join(operations), undo
 
     def rollback_open(self) -> None:
-        """Open to closed: undo what the request did. Does nothing when closed."""
+        """Undo and close the running request; does nothing when there is none."""
         if self.record is self._refuse:
             return
-        self.record = self._refuse
-        self.aliases.clear()
-        self.loose.clear()
-        self.rollback([self._undo])
-        self._undo = []
+        undo = self._undo
+        self._start_anew()
+        self.rollback([undo])
 
     def rollback(self, undos: Sequence[Undo]) -> None:
-        """Undo finished requests; `undos` newest first."""
+        """Undo finished requests; `undos` newest first. Closed before and after."""
         assert self.record is self._refuse, "a rollback inside of a request"
+        self.forget()
         walk = Rollback(self.limbo)
         for undo in undos:
             for entry in reversed(undo):
                 entry[0](walk, *entry[1:])
+                if entry[1]._holder is self and entry[1]._place == "hot":
+                    self.hot_changed.update(_names(entry))
         walk.restore_orders()
-        self.orders.clear()
+        if self.hot_changed:
+            self._tell_mirror()
 
     def start_reading(self) -> None:
-        """Closed to reading."""
+        """Open a query."""
         assert self.record is _refuse_outside, "a query begins inside of a request"
         self.record = self._refuse = _refuse_in_query
 
@@ -157,7 +189,31 @@ class Journal:
     def check_open(self, operation: bytes) -> None:
         """Raises StateError or WriteInQueryError unless a request is open."""
         if self.record is self._refuse:
-            self.record(operation)
+            self._refuse(operation)
+
+    def release(self, node: Any) -> None:
+        """The container `node` was taken out of what held it."""
+        node._holder = self.limbo
+        if node._spot is not None:
+            prefix = node._spot[3]
+            for spotted in [s for s in self._spots if s._spot[3].startswith(prefix)]:
+                spotted._spot = None
+                self._spots.remove(spotted)
+
+    def keep_spot(self, node: Any, spot: Spot) -> None:
+        """Keep `spot` in `node` until `node`, or what holds it, is taken out."""
+        if len(self._spots) >= SPOTS_MAX:
+            self._forget_spots()
+        node._spot = spot
+        self._spots.append(node)
+
+    def remembers(self) -> bool:
+        return bool(self._spots or self.orders)
+
+    def forget(self) -> None:
+        """Drop what is remembered of places and orders: they are changed without the journal."""
+        self._forget_spots()
+        self.orders.clear()
 
     def order_before(self, node: Any, key: Key) -> Order | None:
         """The order of the keys of the dict `node`, needed to undo the deletion of `key`.
@@ -182,50 +238,57 @@ class Journal:
         if known is not None:
             known[1].append(key)
 
+    def _start_anew(self) -> None:
+        self.record = self._refuse
+        self.aliases.clear()
+        self.loose.clear()
+        self._operations = []
+        self._undo = []
+        self._record = self._operations.append
+        self.undo = self._undo.append
+
+    def _forget_spots(self) -> None:
+        for node in self._spots:
+            node._spot = None
+        self._spots.clear()
+
+    def _tell_mirror(self) -> None:
+        if self._mirror is not None:
+            self._mirror(self.hot_changed)
+        self.hot_changed.clear()
+
     def _check_lost(self) -> None:
-        for path, source, before in self.aliases:
+        for operation, more, source, before in self.aliases:
             if pack(source) != before:
                 raise StateError(
-                    tuple(path),
+                    (*_path_in(operation), *more),
                     "what was stored here was changed afterwards by its old name",
                     "what is stored is a copy: change the one in the state, or store it last",
                 )
         for node in self.loose.values():
-            if _stands_in(node, self.limbo):
+            if _top_of(node)._holder is self.limbo:
                 raise StateError(
-                    self._removed_from(node),
+                    self._taken_from(node),
                     "a container that was taken out of the state was changed and not put back",
                     "change a copy: dict(x), list(x) or copy.deepcopy(x)",
                 )
 
-    def _removed_from(self, node: Any) -> tuple[Key, ...]:
-        """The path of the change that took `node`, or what holds it, out; from the undo entries."""
-        top = node
-        while top.holder.holder is not None:
-            top = top.holder
+    def _taken_from(self, node: Any) -> tuple[Key, ...]:
+        """The path from which `node`, or what holds it, was taken in this request."""
+        top = _top_of(node)
         for entry in reversed(self._undo):
             if any(value is top for value in _values(entry[2:])):
-                return (*path_of(entry[1]), top.place)
-        return ("state", "...", top.place)
+                return path_of(entry[1], top._place)
+        return ("state", top._place)
 
 
-def path_of(node: Any) -> list[Key]:
-    """The path of a container as it stands now."""
-    path: list[Key] = []
-    while (holder := node.holder) is not None:
-        path.append(holder.place_of(node) if isinstance(holder, list) else node.place)  # type: ignore[attr-defined]
-        node = holder
-    path.reverse()
-    return path
+def _top_of(node: Any) -> Any:
+    while node._holder._holder is not None:
+        node = node._holder
+    return node
 
 
-def _stands_in(node: Any, top: Limbo) -> bool:
-    while node.holder is not None:
-        node = node.holder
-    return node is top
-
-
-def _values(arguments: tuple[Any, ...]) -> list[Any]:
+def _values(arguments: UndoEntry) -> list[Any]:
     """Old values among the arguments of an undo entry: as they are, or in a list or dict."""
     found: list[Any] = list(arguments)
     for argument in arguments:
@@ -236,13 +299,19 @@ def _values(arguments: tuple[Any, ...]) -> list[Any]:
     return found
 
 
-def _where(operation: bytes) -> tuple[Key, ...]:
-    return tuple(operations.packing.unpack(operation)[1])  # type: ignore[index]
+def _names(entry: UndoEntry) -> list[str]:
+    """The keys of a dict that an undo entry concerns."""
+    return list(entry[2]) if type(entry[2]) is dict else [entry[2]]
+
+
+def _path_in(operation: bytes) -> tuple[Key, ...]:
+    unpacked: Any = packing.unpack(operation)
+    return tuple(unpacked[1])
 
 
 def _refuse_outside(operation: bytes) -> None:
     raise StateError(
-        _where(operation),
+        _path_in(operation),
         "written outside of a request",
         "change the state in an @op only, and keep no reference to it elsewhere",
     )
@@ -250,5 +319,5 @@ def _refuse_outside(operation: bytes) -> None:
 
 def _refuse_in_query(operation: bytes) -> None:
     raise WriteInQueryError(
-        _where(operation), "written in a query", "mark the method with @op instead of @query"
+        _path_in(operation), "written in a query", "mark the method with @op instead of @query"
     )

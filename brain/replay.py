@@ -11,19 +11,21 @@ import msgpack  # type: ignore[import-untyped]
 
 from osupervisor.brain.errors import FollowerError
 from osupervisor.brain.journal import Journal
-from osupervisor.brain.tree import (
-    TrackedDict,
-    TrackedList,
+from osupervisor.brain.raw import (
     dict_clear,
     dict_delete,
+    dict_new,
     dict_set,
     dict_update,
     list_append,
     list_extend,
     list_insert,
+    list_new,
     list_pop,
     list_set,
 )
+from osupervisor.brain.tracked_dict import TrackedDict
+from osupervisor.brain.tracked_list import TrackedList
 from osupervisor.brain.undo import attach, detach
 from osupervisor.brain.values import SCALARS
 from osupervisor.bridge.operations import Opcode
@@ -45,8 +47,8 @@ class Replayer:
 
     def apply(self, operations: bytes | memoryview) -> None:
         """Apply a packed array of operations. Raises FollowerError; those before stay applied."""
-        if self._journal.orders:
-            self._journal.orders.clear()
+        if self._journal.remembers():
+            self._journal.forget()
         state = self._state
         try:
             for operation in _unpack(operations, use_list=False, strict_map_key=False):
@@ -56,7 +58,7 @@ class Replayer:
                         key = path[1]
                         old = state.get(key)
                         if type(old) not in SCALARS:
-                            old.holder = self._limbo
+                            old._holder = self._limbo
                         dict_set(state, key, value)
                         continue
                 self._apply(operation)
@@ -84,46 +86,40 @@ class Replayer:
 
 def wrap(value: Any, holder: Any, place: Any) -> Any:
     """`value` as it stands in a tree: a tracked copy when it is a container."""
-    if type(value) in SCALARS:
+    kind = type(value)
+    if kind in SCALARS:
         return value
-    node = wrap_dict(value) if isinstance(value, dict) else wrap_list(value)
-    node.holder = holder
-    node.place = place
+    if kind is dict:
+        node = dict_new(TrackedDict)
+        dict_update(node, value)
+        for key, member in value.items():
+            if type(member) not in SCALARS:
+                dict_set(node, key, wrap(member, node, key))
+    else:
+        node = list_new(TrackedList)
+        list_extend(node, value)
+        node._shift = 0
+        for at, member in enumerate(value):
+            if type(member) not in SCALARS:
+                list_set(node, at, wrap(member, node, at))
+    node._holder = holder
+    node._place = place
+    node._spot = None
     return node
 
 
-def wrap_dict(value: dict[Any, Any]) -> TrackedDict:
-    """A tracked copy of a plain dict that holds what a state may hold; not yet standing anywhere."""
-    node: TrackedDict = dict.__new__(TrackedDict)
-    dict_update(node, value)
-    fill_dict(node)
-    return node
-
-
-def fill_dict(node: TrackedDict) -> None:
-    """Put tracked copies in the place of the plain containers in `node`."""
+def wrap_members(node: TrackedDict) -> None:
+    """Put tracked copies in the place of the plain containers in a root that was just filled."""
     if not SCALARS.issuperset(map(type, node.values())):
         for key, member in node.items():
             if type(member) not in SCALARS:
                 dict_set(node, key, wrap(member, node, key))
 
 
-def wrap_list(value: Sequence[Any]) -> TrackedList:
-    """Likewise for a list or tuple."""
-    node: TrackedList = list.__new__(TrackedList)
-    node.shift = 0
-    list_extend(node, value)
-    if not SCALARS.issuperset(map(type, node)):
-        for at, member in enumerate(node):
-            if type(member) not in SCALARS:
-                list_set(node, at, wrap(member, node, at))
-    return node
-
-
 def _set(limbo: Any, node: Any, key: Any, value: Any) -> None:
     if type(node) is TrackedList:
         detach(node[key], limbo)
-        list_set(node, key, wrap(value, node, key + node.shift))
+        list_set(node, key, wrap(value, node, key + node._shift))
     else:
         detach(node.get(key), limbo)
         dict_set(node, key, wrap(value, node, key))
@@ -132,15 +128,15 @@ def _set(limbo: Any, node: Any, key: Any, value: Any) -> None:
 def _delete(limbo: Any, node: Any, key: Any) -> None:
     if type(node) is TrackedList:
         detach(list_pop(node, key), limbo)
-        node.shift += key == 0
+        node._shift += key == 0
     else:
         detach(node[key], limbo)
         dict_delete(node, key)
 
 
 def _insert(limbo: Any, node: Any, at: int, value: Any) -> None:
-    node.shift -= at == 0
-    list_insert(node, at, wrap(value, node, at + node.shift))
+    node._shift -= at == 0
+    list_insert(node, at, wrap(value, node, at + node._shift))
 
 
 def _increment(limbo: Any, node: Any, key: Any, amount: int) -> None:
@@ -162,11 +158,11 @@ def _merge(limbo: Any, node: Any, pairs: dict[Any, Any]) -> None:
 
 
 def _append(limbo: Any, node: Any, value: Any) -> None:
-    list_append(node, wrap(value, node, len(node) + node.shift))
+    list_append(node, wrap(value, node, len(node) + node._shift))
 
 
 def _extend(limbo: Any, node: Any, values: Sequence[Any]) -> None:
-    start = len(node) + node.shift
+    start = len(node) + node._shift
     list_extend(node, [wrap(value, node, at) for at, value in enumerate(values, start)])
 
 
@@ -174,8 +170,8 @@ def _splice(limbo: Any, node: Any, start: int, stop: int, values: Sequence[Any])
     for value in node[start:stop]:
         detach(value, limbo)
     if start == 0:
-        node.shift += stop - len(values)
-    hint = start + node.shift
+        node._shift += stop - len(values)
+    hint = start + node._shift
     items = [wrap(value, node, at) for at, value in enumerate(values, hint)]
     list_set(node, slice(start, stop), items)
 
@@ -190,7 +186,7 @@ def _reorder(limbo: Any, node: Any, order: Sequence[int]) -> None:
 
 def _place_again(node: Any, after: list[Any]) -> None:
     list_set(node, slice(None), after)
-    for at, value in enumerate(after, node.shift):
+    for at, value in enumerate(after, node._shift):
         attach(value, node, at)
 
 

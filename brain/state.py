@@ -1,86 +1,115 @@
 """The whole state of a brain, as the run loop uses it: requests, undo, following, loading.
 
-A primary runs `begin`, the op, `finish`; it keeps the undo until the commit is confirmed, and gives it to
-`rollback` (newest first) when it is fenced. A follower runs `apply` for each commit. A query runs inside of
-`read_only()`. `root` and `hot` are the same objects for the life of the tree, whatever is loaded.
+A primary runs `begin`, the op, `finish`; it keeps the undo until the commit is confirmed, and gives
+it to `rollback` (newest first) when it is fenced. A follower runs `apply` for each commit. A query
+runs inside of `read_only()`. `root` and `hot` are the same objects for the life of the tree,
+whatever is loaded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any
 
 from osupervisor.brain.errors import StateError
-from osupervisor.brain.hot import HotTable, Mirror, new_hot_table
-from osupervisor.brain.journal import Journal, Undo
-from osupervisor.brain.replay import Replayer, fill_dict
-from osupervisor.brain.tree import TrackedDict, TrackedList, dict_clear, dict_update, plain_dict
-from osupervisor.brain.values import KEYS
-from osupervisor.bridge.operations import Key
+from osupervisor.brain.hot import HotTable, new_hot_table
+from osupervisor.brain.journal import Journal, Mirror, Undo
+from osupervisor.brain.plain import plain_dict
+from osupervisor.brain.raw import dict_clear, dict_new, dict_update
+from osupervisor.brain.replay import Replayer, wrap_members
+from osupervisor.brain.spot import root_spot
+from osupervisor.brain.tracked_dict import TrackedDict
+from osupervisor.brain.tracked_list import TrackedList
+from osupervisor.brain.values import KEYS, SCALARS
 
 State = dict[Any, Any]
 Hot = dict[Any, Any]
 
 
 class StateTree:
-    """A brain's state and hot table, with the journal of the request that runs on them."""
+    """A brain's state and hot table, with the journal of the request that runs on them.
 
-    __slots__ = ("_journal", "_mirror", "_reading", "apply", "begin", "hot", "root")
+    `begin`, `finish`, `rollback_open` and `rollback_all` are the journal's methods, `apply` is the
+    replayer's: as attributes they cost no second call.
+    """
+
+    __slots__ = (
+        "_journal",
+        "_reading",
+        "apply",
+        "begin",
+        "finish",
+        "hot",
+        "rollback_all",
+        "rollback_open",
+        "root",
+    )
+
+    root: TrackedDict
+    """What an op knows as `self.state`."""
+    hot: HotTable
+    """What an op knows as `self.hot`."""
+    begin: Callable[[], None]
+    """Open a request: until `finish` or `rollback_open` writes are allowed."""
+    finish: Callable[[], tuple[bytes, Undo]]
+    """Close the request: its operations as a packed array (`b"\\x90"`: none), and its undo.
+
+    Raises StateError naming the path, and leaves the request open for `rollback_open`, when a
+    change would be lost: a container was changed by its old name after it was stored or taken out.
+    """
+    rollback_open: Callable[[], None]
+    """Undo and close the running request; does nothing when there is none."""
+    rollback_all: Callable[[Sequence[Undo]], None]
+    """Undo finished requests, newest first; cheaper than one by one."""
+    apply: Callable[[bytes | memoryview], None]
+    """Apply a commit's operations as a follower, outside of requests. Raises FollowerError."""
 
     def __init__(
         self, state: State | None = None, hot: Hot | None = None, mirror: Mirror | None = None
     ) -> None:
-        """See `load`. `mirror` is called after each request that changed `hot`, with the names."""
-        self._journal = journal = Journal()
-        self._mirror = mirror
+        """See `load`. `mirror` is called with the names in `hot` that a request changed."""
+        self._journal = journal = Journal(TrackedDict, TrackedList, mirror)
         self._reading = _Reading(journal)
-        root: TrackedDict = dict.__new__(TrackedDict)
-        root.holder = journal
-        root.place = "state"
-        self.root = root
-        self.hot: HotTable = new_hot_table(journal)
+        self.root = dict_new(TrackedDict)
+        self.root._holder = journal
+        self.root._place = "state"
+        self.root._spot = root_spot(journal, "state")
+        self.hot = new_hot_table(journal)
         self.begin = journal.begin
-        """Opens a request; writes are allowed until `finish` or `rollback_open`."""
-        self.apply = Replayer(root, self.hot, journal).apply
-        """Applies a commit's packed operations (bytes or memoryview) as a follower; not in a request.
-        Raises FollowerError: the process must end."""
+        self.finish = journal.finish
+        self.rollback_open = journal.rollback_open
+        self.rollback_all = journal.rollback
+        self.apply = Replayer(self.root, self.hot, journal).apply
         self.load(state, hot)
 
     def load(self, state: State | None, hot: Hot | None) -> None:
-        """Replace everything by copies of plain `state` and `hot`; not checked, as from a checkpoint."""
-        self._journal.orders.clear()
+        """Replace everything by copies of plain `state` and `hot`.
+
+        They come from a checkpoint and aren't checked. O(size); nearly nothing for scalars.
+        """
+        self._journal.forget()
         for node, content in ((self.root, state), (self.hot, hot)):
+            for value in node.values():
+                if type(value) not in SCALARS:
+                    self._journal.release(value)
             dict_clear(node)
             dict_update(node, content or {})
-            fill_dict(node)
-
-    def finish(self) -> tuple[bytes, Undo]:
-        """Close the request: its operations, a packed array, and what `rollback` takes.
-
-        Raises StateError, and leaves the request open for `rollback_open`, when a change would be
-        lost without a word: a container changed by its old name after it was stored or taken out.
-        """
-        done = self._journal.finish()
-        if self.hot.changed:
-            self._tell_mirror()
-        return done
-
-    def rollback_open(self) -> None:
-        """Undo and close the running request; nothing happens when there is none."""
-        self._journal.rollback_open()
-        self.hot.changed.clear()
+            wrap_members(node)
 
     def rollback(self, undo: Undo) -> None:
-        """Undo a finished request: the newest that isn't undone yet."""
-        self.rollback_all([undo])
+        """Undo one finished request: the newest that isn't undone yet."""
+        self.rollback_all((undo,))
 
-    def rollback_all(self, undos: Sequence[Undo]) -> None:
-        """Undo finished requests, `undos` newest first; cheaper than one by one."""
-        hot = self.hot
-        hot.changed.update(hot)
-        self._journal.rollback(undos)
-        hot.changed.update(hot)
-        self._tell_mirror()
+    def settle(self, own: bytes, undo: Undo, committed: bytes) -> bool:
+        """After a rehearsal that made the operations `own`: become what `committed` says.
+
+        Keeps the rehearsal where it did just that (True); else undoes it and applies.
+        """
+        if own == committed:
+            return True
+        self.rollback(undo)
+        self.apply(committed)
+        return False
 
     def read_only(self) -> AbstractContextManager[None]:
         """The context of a query: a write raises WriteInQueryError."""
@@ -103,12 +132,6 @@ class StateTree:
     def plain(self) -> tuple[State, Hot]:
         """A deep copy of plain dicts and lists: state and hot, as `load` takes them."""
         return plain_dict(self.root), plain_dict(self.hot)
-
-    def _tell_mirror(self) -> None:
-        changed = self.hot.changed
-        if self._mirror is not None and changed:
-            self._mirror(changed)
-        changed.clear()
 
 
 class _Reading:

@@ -10,20 +10,21 @@ leaves a note in `rollback.displaced`, and `restore_orders` puts each such dict 
 """
 
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
+from osupervisor.brain.raw import (
+    dict_clear,
+    dict_delete,
+    dict_set,
+    dict_update,
+    list_insert,
+    list_pop,
+    list_set,
+)
 from osupervisor.brain.values import MISSING, SCALARS
 
 Order = tuple[list[Any], int]
 """The keys of a dict in order: last occurrences within the first n of a list that only grows."""
-
-_dict_set: Final = dict[Any, Any].__setitem__
-_dict_delete: Final = dict[Any, Any].__delitem__
-_dict_update: Final[Any] = dict[Any, Any].update
-_dict_clear: Final = dict[Any, Any].clear
-_list_set: Final[Any] = list[Any].__setitem__
-_list_insert: Final = list[Any].insert
-_list_pop: Final = list[Any].pop
 
 
 class Rollback:
@@ -41,22 +42,22 @@ class Rollback:
             last = dict.fromkeys(reversed(list(islice(keys, length))))
             items = {key: node[key] for key in reversed(last) if key in node}
             items.update(node)
-            _dict_clear(node)
-            _dict_update(node, items)
+            dict_clear(node)
+            dict_update(node, items)
         self.displaced.clear()
 
 
 def undo_set(rollback: Rollback, node: Any, key: Any, old: Any) -> None:
     detach(node[key], rollback.limbo)
     if old is MISSING:
-        _dict_delete(node, key)
+        dict_delete(node, key)
     else:
-        _dict_set(node, key, old)
+        dict_set(node, key, old)
         attach(old, node, key)
 
 
 def undo_delete(rollback: Rollback, node: Any, key: Any, old: Any, order: Order | None) -> None:
-    _dict_set(node, key, old)
+    dict_set(node, key, old)
     attach(old, node, key)
     if order is not None:
         rollback.displaced[id(node)] = (node, order)
@@ -64,7 +65,7 @@ def undo_delete(rollback: Rollback, node: Any, key: Any, old: Any, order: Order 
 
 def undo_clear(rollback: Rollback, node: Any, items: dict[Any, Any]) -> None:
     rollback.displaced.pop(id(node), None)
-    _dict_update(node, items)
+    dict_update(node, items)
     for key, value in items.items():
         attach(value, node, key)
 
@@ -74,54 +75,54 @@ def undo_merge(rollback: Rollback, node: Any, before: dict[Any, Any]) -> None:
         detach(node[key], rollback.limbo)
     for key, old in reversed(before.items()):
         if old is MISSING:
-            _dict_delete(node, key)
+            dict_delete(node, key)
         else:
-            _dict_set(node, key, old)
+            dict_set(node, key, old)
             attach(old, node, key)
 
 
 def undo_item(rollback: Rollback, node: Any, index: int, old: Any) -> None:
     detach(node[index], rollback.limbo)
-    _list_set(node, index, old)
-    attach(old, node, index)
+    list_set(node, index, old)
+    attach(old, node, index + node._shift)
 
 
 def undo_append(rollback: Rollback, node: Any) -> None:
-    detach(_list_pop(node), rollback.limbo)
+    detach(list_pop(node), rollback.limbo)
 
 
 def undo_insert(rollback: Rollback, node: Any, index: int) -> None:
-    detach(_list_pop(node, index), rollback.limbo)
+    detach(list_pop(node, index), rollback.limbo)
 
 
 def undo_remove(_rollback: Rollback, node: Any, index: int, old: Any) -> None:
-    _list_insert(node, index, old)
-    attach(old, node, index)
+    list_insert(node, index, old)
+    attach(old, node, index + node._shift)
 
 
 def undo_splice(rollback: Rollback, node: Any, start: int, length: int, old: list[Any]) -> None:
     """`length` items from `start` on were put in the place of `old`."""
     for value in node[start : start + length]:
         detach(value, rollback.limbo)
-    _list_set(node, slice(start, start + length), old)
-    for index, value in enumerate(old, start):
+    list_set(node, slice(start, start + length), old)
+    for index, value in enumerate(old, start + node._shift):
         attach(value, node, index)
 
 
 def undo_order(_rollback: Rollback, node: Any, old: list[Any]) -> None:
-    _list_set(node, slice(None), old)
-    for index, value in enumerate(old):
+    list_set(node, slice(None), old)
+    for index, value in enumerate(old, node._shift):
         attach(value, node, index)
 
 
 def attach(value: Any, holder: Any, place: Any) -> None:
     """Note where `value` stands now, when it is a container."""
     if type(value) not in SCALARS:
-        value.holder = holder
-        value.place = place
+        value._holder = holder
+        value._place = place
 
 
 def detach(value: Any, limbo: Any) -> None:
     """Note that `value` stands nowhere, when it is a container."""
     if type(value) not in SCALARS:
-        value.holder = limbo
+        value._holder = limbo

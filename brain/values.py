@@ -94,7 +94,7 @@ def _is_refused_subclass(value: object) -> bool:
     kind = type(value)
     if kind in (dict, list, tuple):
         return False
-    return not hasattr(kind, "holder")
+    return not hasattr(kind, "_holder")
 
 
 def _key_hint(key: object) -> str:
