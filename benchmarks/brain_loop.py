@@ -19,10 +19,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import msgpack  # type: ignore[import-untyped]
-
 from osupervisor.brain import Brain, op, query, schema
 from osupervisor.brain.loader import Loaded
+from osupervisor.brain.packing import decode
+from osupervisor.brain.packing import encode as pack
 from osupervisor.brain.program import compile_program
 from osupervisor.brain.worker import serve
 from osupervisor.bridge import port_messages
@@ -115,10 +115,10 @@ def echo(port_fd: int, *_others: int) -> int:
             return 0
         out: list[bytes] = []
         for body in decoder.feed(data):
-            message = msgpack.unpackb(body, strict_map_key=False)
+            message = decode(body)
             if message[0] != 0:
                 continue
-            answer = msgpack.packb([1, message[1], None, [1, outcome, ops, b"\x90"]])
+            answer = pack([1, message[1], None, [1, outcome, ops, b"\x90"]])
             out += (len(answer).to_bytes(4, "big"), answer)
             if len(out) >= 2 * BATCH:
                 port.sendall(b"".join(out))
@@ -130,7 +130,7 @@ def echo(port_fd: int, *_others: int) -> int:
 def drive(worker: Worker, requests: list[bytes], window: int) -> tuple[float, float]:
     """Send all, at most `window` in flight, confirming batches; wall and CPU seconds."""
     started, cpu = time.perf_counter(), worker.cpu_s()
-    key = msgpack.packb([7, 1])
+    key = pack([7, 1])
     sent = done = 0
     total = len(requests)
     while done < total:
@@ -146,7 +146,7 @@ def drive(worker: Worker, requests: list[bytes], window: int) -> tuple[float, fl
 
 
 def request(name: str, *args: Any) -> bytes:
-    params = msgpack.packb(name) + msgpack.packb(args) + msgpack.packb({})
+    params = pack(name) + pack(args) + pack({})
     return port_messages.request_bytes(params, 1_700_000_000_000_000, 12_345_678_901_234_567_890)
 
 
@@ -183,11 +183,11 @@ def measure_floor(requests: list[bytes]) -> dict[str, float]:
 def measure_follower(loaded: Loaded, count: int) -> dict[str, float]:
     """Microseconds of a follower's CPU per record of one set of 100 bytes, streamed by 32."""
     worker = start_brain(loaded)
-    key, params = msgpack.packb(["c" * 16, 1, 0]), request("put", "key", VALUE)
+    key, params = pack(["c" * 16, 1, 0]), request("put", "key", VALUE)
     records: list[bytes] = []
     for lsn in range(1, count + 1):
-        ops = msgpack.packb([[1, ["state", f"key{lsn % KEYS}"], VALUE]])
-        commit = b"\xc4\x02\xc0\xc0" + msgpack.packb(ops) + b"\xc4\x01\x90"
+        ops = pack([[1, ["state", f"key{lsn % KEYS}"], VALUE]])
+        commit = b"\xc4\x02\xc0\xc0" + pack(ops) + b"\xc4\x01\x90"
         records.append(encode(lsn, 1, Kind.COMMIT, 1, 0, key, params, commit))
     cpu = worker.cpu_s()
     for start in range(0, count, BATCH):

@@ -15,7 +15,7 @@ in `__init__` are constants; `__init__` takes no arguments and sees no state.
 import inspect
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from osupervisor.brain.context import Context, Request
 from osupervisor.brain.errors import BrainError, StateError
@@ -52,9 +52,9 @@ class Gene(Generic[N]):
     def __init__(self, default: N, low: N, high: N) -> None:
         if not low <= default <= high:
             raise BrainError(f"gene: found default {default!r}, wanted {low!r} <= it <= {high!r}")
-        self.default = default
-        self.low = low
-        self.high = high
+        self.default: N = default
+        self.low: N = low
+        self.high: N = high
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -135,8 +135,8 @@ class Brain:
     def _replace(self, name: str, value: Any) -> None:
         if not isinstance(value, Mapping):
             raise StateError((name,), f"found {type(value).__name__}, wanted a dict")
-        content = dict(cast(Mapping[Any, Any], value))
-        tree = cast(dict[Any, Any], getattr(self, name))
+        content: dict[Any, Any] = {**value}
+        tree: dict[Any, Any] = getattr(self, name)
         tree.clear()
         tree.update(content)
 

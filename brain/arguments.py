@@ -56,7 +56,8 @@ class Arguments:
     def __init__(self, op: str, function: Callable[..., Any]) -> None:
         """Raises pydantic's own errors where an annotation can't be resolved or checked."""
         self.op = op
-        schema = _without_self(_strict(TypeAdapter(function, config=_CONFIG).core_schema))
+        adapter: TypeAdapter[Any] = TypeAdapter(cast(Any, function), config=_CONFIG)
+        schema = _without_self(_strict(adapter.core_schema))
         self._validate = SchemaValidator(schema).validate_python
         parameters = _parameters(schema)
         self._names = tuple(parameter.name for parameter in parameters)
@@ -70,15 +71,15 @@ class Arguments:
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[Sequence[Any], Mapping[str, Any]]:
         """The arguments to call with. Raises ArgumentsError that names each refused argument."""
-        if type(args) is not list and type(args) is not tuple:
+        if args.__class__ not in (list, tuple):
             raise self._refused("args", f"found {type(args).__name__}, wanted an array")
-        if type(kwargs) is not dict or not all(map(_is_name, kwargs)):
+        if kwargs.__class__ is not dict or not all(map(_is_name, kwargs)):
             raise self._refused("kwargs", "wanted a map whose keys are names")
         shape = _shape(args, kwargs)
         if shape in self.exact:
             return args, kwargs
         try:
-            checked = self._validate(ArgsKwargs(tuple(args), kwargs))
+            checked = self._validate(ArgsKwargs(tuple(args), dict(kwargs)))
         except ValidationError as error:
             problems = [self._problem(item) for item in error.errors(include_url=False)]
             raise ArgumentsError(self.op, problems) from None
@@ -169,13 +170,12 @@ def _shown(value: object) -> str:
 
 def _strict(node: Any) -> Any:
     """The schema with scalars strict where the author has not said otherwise."""
-    if isinstance(node, list):
-        return [_strict(item) for item in cast(list[Any], node)]
-    if isinstance(node, tuple):
-        return tuple(_strict(item) for item in cast(tuple[Any, ...], node))
-    if not isinstance(node, dict):
+    kind: Any = node.__class__
+    if kind in (list, tuple):
+        return kind(map(_strict, node))
+    if kind is not dict:
         return node
-    schema = cast(dict[str, Any], node)
+    schema: dict[str, Any] = node
     strict = {k: v if k in _OPAQUE else _strict(v) for k, v in schema.items()}
     if schema.get("type") in _STRICT_KINDS:
         strict.setdefault("strict", True)

@@ -3,9 +3,8 @@
 import os
 from typing import Final
 
-import msgpack  # type: ignore[import-untyped]
-
 from osupervisor.brain.fork import CHECKPOINT_NICENESS
+from osupervisor.brain.packing import encode
 from osupervisor.brain.state import StateTree
 from osupervisor.vault_store.state_writer import write_state
 
@@ -30,5 +29,5 @@ def write(file_fd: int, pipe_fd: int, tree: StateTree, lsn: int, level: int = DE
     except Exception as error:
         result = {"error": f"{type(error).__name__}: {error}"}
         code = 1
-    os.write(pipe_fd, msgpack.packb(result))
+    os.write(pipe_fd, encode(result))
     return code

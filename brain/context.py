@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
-
 from osupervisor.brain.errors import BrainError, EffectError, UnpackableError
-from osupervisor.brain.packing import array_header, pack
+from osupervisor.brain.packing import array_header, decode, pack
 
 DELAY_S_MAX = 100 * 365.25 * 86400.0
 """A delay's microseconds stay far inside u64, and nobody waits for more."""
@@ -52,7 +50,7 @@ class Context:
         self._seeded_for: object = None
         self.current: Sequence[Any] = ("", [], {}, 0, 0)
         """The request: op, args, kwargs, unix microseconds, seed."""
-        self.key: Any = None
+        self.key: Any = ""
         self.reading = False
 
     def now(self) -> float:
@@ -68,12 +66,12 @@ class Context:
 
     def request(self) -> Request:
         key: Any = self.key
-        if isinstance(key, list):
-            key = tuple(key[:2]) if key and not isinstance(key[0], int) else tuple(key)
+        if not isinstance(key, str):
+            key = tuple(key) if isinstance(key[0], int) else tuple(key[:2])
         op, _args, _kwargs, t_us, seed = self.current
         return Request(op, key, t_us, seed)
 
-    def emit(self, event: str, payload: Mapping[str, Any]) -> None:
+    def emit(self, event: object, payload: Mapping[str, Any]) -> None:
         if not isinstance(event, str) or not 0 < len(event.encode()) <= EVENT_NAME_BYTES_MAX:
             raise EffectError(
                 "emit", f"found event {event!r}, wanted a name of 1 to {EVENT_NAME_BYTES_MAX} bytes"
@@ -81,7 +79,7 @@ class Context:
         self._add("emit", ["emit", event, payload])
 
     def after(
-        self, seconds: float, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, seconds: object, op: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise EffectError(
@@ -129,5 +127,5 @@ class Context:
 
 def unpack_effects(packed: bytes) -> list[list[Any]]:
     """The effects of a commit as lists, for a test or a display."""
-    effects: list[list[Any]] = msgpack.unpackb(packed, strict_map_key=False)
+    effects: list[list[Any]] = decode(packed)
     return effects

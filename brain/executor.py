@@ -15,12 +15,10 @@ process must end then.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
-
 from osupervisor.brain import failure
 from osupervisor.brain.context import NO_EFFECTS, Context
 from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, UnpackableError
-from osupervisor.brain.packing import pack
+from osupervisor.brain.packing import encode, pack
 from osupervisor.brain.program import Program
 from osupervisor.brain.state import StateTree
 
@@ -35,7 +33,6 @@ Executed = tuple[bytes, bytes | None, bytes, Any]
 """outcome, ops (None: a query), effects, undo (None: nothing to undo)."""
 
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
-_packb = msgpack.Packer(autoreset=True).pack
 
 
 class Executor:
@@ -72,7 +69,7 @@ class Executor:
             return self._execute_query(key, request)
         context.key = key
         context.current = request
-        if kwargs or type(args) is not list or tuple(map(type, args)) not in exact:
+        if kwargs or args.__class__ is not list or tuple(map(type, args)) not in exact:
             try:
                 args, kwargs = check(args, kwargs)
             except ArgumentsError as error:
@@ -84,7 +81,7 @@ class Executor:
             if result is None:
                 outcome = _NIL_OUTCOME
             else:
-                outcome = NIL + (_packb(result) if type(result) in _SCALARS else pack(result))
+                outcome = NIL + (encode(result) if type(result) in _SCALARS else pack(result))
             effects = context.take_effects() if context.effects else NO_EFFECTS
             ops, undo = tree.finish()
         except BaseException as error:
@@ -99,7 +96,7 @@ class Executor:
 
     def activity(self) -> tuple[str, bytes]:
         """Name and packed key of the request last begun; safe in a signal handler."""
-        return self._context.current[0], msgpack.packb(self._context.key)
+        return self._context.current[0], encode(self._context.key)
 
     def state(self, path: Sequence[Any]) -> bytes:
         """The outcome of reading the state at `path`, an array of keys; `[]` is all of it."""
@@ -113,7 +110,7 @@ class Executor:
         name = request[0] if request else None
         if isinstance(name, str) and name in self._ops:
             return failure.not_a_query(name)
-        return self._execute_query(None, request)[0]
+        return self._execute_query("", request)[0]
 
     def _execute_query(self, key: Any, request: Any) -> Executed:
         """A query, or what is no request at all."""

@@ -24,7 +24,7 @@ def outcome(code: str, message: str, hint: str, data: dict[str, Any]) -> bytes:
 
 def not_found(request: Any, program: Program) -> bytes:
     """OpNotFound, or InvalidArguments where the request is no array of five."""
-    if not isinstance(request, list | tuple) or len(request) != 5 or type(request[0]) is not str:
+    if request.__class__ is not list or len(request) != 5 or not isinstance(request[0], str):
         return outcome(
             "InvalidArguments",
             "the request is no array of op, args, kwargs, time and seed, with the op a name",

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
-import msgpack  # type: ignore[import-untyped]
+from osupervisor.brain.packing import decode, encode
 
 STANDARD: Final = (0, 1, 2)
 CHECKPOINT_NICENESS: Final = 10
@@ -69,9 +69,8 @@ def fork_grandchild(keep: list[int]) -> int:
         os.close(reader)
     if not answer:
         raise OSError("the follower's process could not be made")
-    pid = msgpack.unpackb(answer)
-    assert isinstance(pid, int)
-    return pid
+    found: int = decode(answer)
+    return found
 
 
 def _fork_or_zero(writer: int) -> int:
@@ -79,7 +78,7 @@ def _fork_or_zero(writer: int) -> int:
     try:
         pid = os.fork()
         if pid > 0:
-            os.write(writer, msgpack.packb(pid))
+            os.write(writer, encode(pid))
         return pid
     except OSError:
         return -1

@@ -15,12 +15,11 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgpack  # type: ignore[import-untyped]
-
 from osupervisor.brain import failure
 from osupervisor.brain.context import NO_EFFECTS
 from osupervisor.brain.errors import PortError
 from osupervisor.brain.executor import NO_OPS, Executed, Executor
+from osupervisor.brain.packing import encode
 from osupervisor.brain.port import FLUSH_BYTES, FLUSH_RESPONSES, Port, Undecodable
 from osupervisor.vault_store.hot import HotWriter
 
@@ -55,7 +54,7 @@ class Lease:
         self._undos: list[Any] = []
         """What undoes n = `_base` + 1, + 2 ...; None where nothing is to be undone."""
         self._base = 0
-        packed: bytes = msgpack.packb(epoch)
+        packed = encode(epoch)
         self._op_head = b"\xc0\x94" + packed
         self._query_head = b"\xc0\x92" + packed
         layout = struct.Struct(f">I3sQ{len(self._op_head)}s")

@@ -9,7 +9,7 @@ new port that comes early is kept.
 """
 
 import os
-import socket
+from socket import socket
 from typing import Any
 
 from osupervisor.brain.errors import PortError
@@ -19,9 +19,9 @@ from osupervisor.bridge.line import Datagram, receive
 class Line:
     """A connected SOCK_SEQPACKET socket, read only when something is expected on it."""
 
-    def __init__(self, connected: socket.socket) -> None:
-        connected.setblocking(True)
-        self.socket = connected
+    def __init__(self, connection: socket) -> None:
+        connection.setblocking(True)
+        self.connection = connection
         self._new_port: Datagram | None = None
 
     def descriptors(self, name: str, arguments: list[Any], timeout_s: float) -> list[int]:
@@ -29,7 +29,7 @@ class Line:
 
         Raises PortError when it doesn't come in time, or another one does.
         """
-        self.socket.settimeout(timeout_s)
+        self.connection.settimeout(timeout_s)
         try:
             while True:
                 found = self._receive()
@@ -45,7 +45,7 @@ class Line:
         except TimeoutError:
             raise PortError(f"no {name!r} on the line within {timeout_s} s") from None
         finally:
-            self.socket.settimeout(None)
+            self.connection.settimeout(None)
 
     def new_port(self) -> list[int] | None:
         """Wait for `["port", epoch]`; its descriptors. None: end of file, nobody will send one."""
@@ -62,7 +62,7 @@ class Line:
         return descriptors
 
     def close(self) -> None:
-        self.socket.close()
+        self.connection.close()
         if self._new_port is not None:
             close_all(self._new_port.descriptors)
             self._new_port = None
@@ -75,7 +75,7 @@ class Line:
 
     def _receive(self) -> Datagram | None:
         try:
-            return receive(self.socket)
+            return receive(self.connection)
         except ConnectionError:
             return None
 

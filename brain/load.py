@@ -114,11 +114,9 @@ def _epoch(plan: Plan, files: list[tuple[int, int]]) -> int:
     for (index, fd), (first, last) in zip(files, plan.segments, strict=True):
         if first <= plan.upto <= last:
             try:
-                record = reader.find(fd, plan.upto)
+                return reader.find(fd, plan.upto).epoch
             except WalError as error:
                 raise _damaged(index, error) from error
-            if record is not None:
-                return record.epoch
     return plan.epoch
 
 

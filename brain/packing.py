@@ -4,8 +4,9 @@ A value is packed by C code; only when that fails is it walked, to find the path
 and holds a container is read back, because a map key such as a tuple packs and then can't be read.
 """
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -16,8 +17,35 @@ NESTING_MAX = 500
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 _SCALARS = (bool, int, float, str, bytes, type(None))
 
-_packb = msgpack.packb
-_unpackb = msgpack.unpackb
+_msgpack: Any = msgpack
+"""It has no type information: its names are typed here, once for this folder."""
+encode: Final[Callable[[object], bytes]] = _msgpack.Packer(autoreset=True).pack
+"""Packs as it is, without a check. For one thread."""
+decode: Final[Callable[[bytes | memoryview], Any]] = partial(_msgpack.unpackb, strict_map_key=False)
+"""Unpacks one whole value; raises one of DECODE_ERRORS."""
+OutOfData: Final[type[Exception]] = _msgpack.OutOfData
+DECODE_ERRORS: Final[tuple[type[Exception], ...]] = (
+    ValueError,
+    TypeError,
+    RecursionError,
+    _msgpack.UnpackException,
+)
+
+
+class Decoder(Protocol):
+    """msgpack's streaming decoder, as far as it is used here."""
+
+    def feed(self, data: bytes, /) -> None: ...
+    def unpack(self) -> Any: ...
+    def skip(self) -> None: ...
+    def read_array_header(self) -> int: ...
+    def read_bytes(self, size: int, /) -> bytes: ...
+
+
+def new_decoder(bytes_max: int) -> Decoder:
+    """A streaming decoder that holds at most `bytes_max` undecoded bytes."""
+    decoder: Decoder = _msgpack.Unpacker(None, strict_map_key=False, max_buffer_size=bytes_max)
+    return decoder
 
 
 def array_header(length: int) -> bytes:
@@ -35,9 +63,9 @@ def pack(value: object) -> bytes:
     Raises UnpackableError with the path inside of the value.
     """
     try:
-        packed = cast(bytes, _packb(value))
+        packed = encode(value)
         if type(value) not in _SCALARS:
-            _unpackb(packed, strict_map_key=False)
+            decode(packed)
     except (TypeError, ValueError, OverflowError, UnicodeError, RecursionError) as error:
         raise find_unpackable(value, error) from None
     return packed
@@ -51,15 +79,17 @@ def find_unpackable(value: object, cause: Exception) -> UnpackableError:
     return UnpackableError((), f"{type(value).__name__}: {cause}", "return plain data instead")
 
 
-def _find(value: object, path: Path, above: set[int]) -> UnpackableError | None:
+def _find(value: Any, path: Path, above: set[int]) -> UnpackableError | None:
     if len(path) > NESTING_MAX or id(value) in above:
         reason = "contains itself" if id(value) in above else f"over {NESTING_MAX} levels deep"
         return UnpackableError(path[:8], reason, "a value is a tree of bounded depth")
-    if isinstance(value, Mapping | list | tuple):
+    is_map = issubclass(type(value), Mapping)
+    if is_map or issubclass(type(value), list | tuple):
         above.add(id(value))
-        items = _items(cast(Mapping[Any, Any] | list[Any] | tuple[Any, ...], value))
+        items: Any = value.items() if is_map else enumerate(value)
         for key, item in items:
-            found = _find_key(value, key, path) or _find(item, (*path, key), above)
+            refused = _find_key(key, path) if is_map else None
+            found = refused or _find(item, (*path, key), above)
             if found is not None:
                 return found
         above.discard(id(value))
@@ -67,12 +97,8 @@ def _find(value: object, path: Path, above: set[int]) -> UnpackableError | None:
     return _find_scalar(value, path)
 
 
-def _items(value: Mapping[Any, Any] | list[Any] | tuple[Any, ...]) -> list[tuple[Any, Any]]:
-    return list(value.items() if isinstance(value, Mapping) else enumerate(value))
-
-
-def _find_key(holder: object, key: object, path: Path) -> UnpackableError | None:
-    if not isinstance(holder, Mapping) or isinstance(key, str | int | bytes):
+def _find_key(key: object, path: Path) -> UnpackableError | None:
+    if isinstance(key, str | int | bytes):
         return None
     return UnpackableError(
         path, f"found the key {key!r} ({type(key).__name__})", "keys are str, int or bytes"
@@ -83,7 +109,7 @@ def _find_scalar(value: object, path: Path) -> UnpackableError | None:
     if isinstance(value, int) and not INT_MIN <= value <= INT_MAX:
         return UnpackableError(path, f"found {value.bit_length()} bits", "integers have 64 bits")
     try:
-        _packb(value)
+        encode(value)
     except (TypeError, ValueError, OverflowError, UnicodeError) as error:
         found = f"found {type(value).__name__}" if isinstance(error, TypeError) else str(error)
         return UnpackableError(

@@ -9,14 +9,13 @@ request that can't be decoded becomes `[0, n, "undecodable", Undecodable]`, and 
 behind it: for that the received bytes are kept until all frames in them are whole.
 """
 
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from socket import MSG_DONTWAIT, socket
 from typing import Any, Final
 
-import msgpack  # type: ignore[import-untyped]
-
 from osupervisor.brain.errors import PortError
+from osupervisor.brain.packing import DECODE_ERRORS, Decoder, OutOfData, encode, new_decoder
 from osupervisor.bridge.frames import HEADER_SIZE, PORT_FRAME_BYTES_MAX
 
 RECEIVE_BYTES: Final = 256 * 1024
@@ -25,8 +24,6 @@ FLUSH_RESPONSES: Final = 32
 FLUSH_BYTES: Final = 256 * 1024
 DECODER_BYTES_KEPT: Final = 4 * 2**20
 """A decoder that grew beyond this for one frame is given up behind it."""
-
-_DECODE_ERRORS: Final = (ValueError, TypeError, RecursionError, msgpack.UnpackException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +43,22 @@ class Port:
         "_decoded",
         "_held_bytes",
         "_missing",
-        "_unpacker",
+        "_decoder",
         "broken",
         "parts",
         "queued_bytes",
         "responses",
-        "socket",
+        "connection",
     )
 
-    def __init__(self, connected: socket.socket) -> None:
-        connected.setblocking(True)
-        self.socket = connected
+    def __init__(self, connection: socket) -> None:
+        connection.setblocking(True)
+        self.connection = connection
         self.broken = False
         self.parts: list[bytes] = []
         self.responses = 0
         self.queued_bytes = 0
-        self._unpacker = _new_unpacker()
+        self._decoder = _new_decoder()
         self._missing = HEADER_SIZE
         """Bytes of the next frame's length still to be passed over."""
         self._chunks: list[bytes] = []
@@ -72,7 +69,7 @@ class Port:
     def receive(self, wait: bool) -> bool | None:
         """Read once. True: there is more to decode. False: end of file. None: nothing is there."""
         try:
-            data = self.socket.recv(RECEIVE_BYTES, 0 if wait else socket.MSG_DONTWAIT)
+            data = self.connection.recv(RECEIVE_BYTES, 0 if wait else MSG_DONTWAIT)
         except BlockingIOError:
             return None
         except ConnectionError:
@@ -83,7 +80,7 @@ class Port:
         self._held_bytes += len(data)
         if self._held_bytes > PORT_FRAME_BYTES_MAX + HEADER_SIZE + RECEIVE_BYTES:
             raise PortError(f"a frame of more than {PORT_FRAME_BYTES_MAX} bytes")
-        self._unpacker.feed(data)
+        self._decoder.feed(data)
         return True
 
     def messages(self) -> Iterator[Any]:
@@ -91,7 +88,7 @@ class Port:
 
         To be used up before the next `receive`. Raises PortError for what is no message.
         """
-        read_bytes, unpack = self._unpacker.read_bytes, self._unpacker.unpack
+        read_bytes, unpack = self._decoder.read_bytes, self._decoder.unpack
         missing = self._missing
         while True:
             if missing:
@@ -100,11 +97,11 @@ class Port:
                     break
             try:
                 message = unpack()
-            except msgpack.OutOfData:
+            except OutOfData:
                 break
-            except _DECODE_ERRORS as error:
+            except DECODE_ERRORS as error:
                 message = self._salvage(error)
-                read_bytes, unpack = self._unpacker.read_bytes, self._unpacker.unpack
+                read_bytes, unpack = self._decoder.read_bytes, self._decoder.unpack
             missing = HEADER_SIZE
             self._decoded += 1
             yield message
@@ -122,13 +119,13 @@ class Port:
         if self.broken:
             return
         try:
-            self.socket.sendall(data)
+            self.connection.sendall(data)
         except ConnectionError:
             self.broken = True
 
     def send(self, message: object) -> None:
         """Send one message at once, behind what is queued."""
-        body: bytes = msgpack.packb(message)
+        body = encode(message)
         self.parts += (len(body).to_bytes(HEADER_SIZE, "big"), body)
         self.flush()
 
@@ -139,12 +136,12 @@ class Port:
         self.queued_bytes = 0
 
     def close(self) -> None:
-        self.socket.close()
+        self.connection.close()
 
     def _forget_chunks(self) -> None:
         """Between two frames: nothing received is needed any more."""
         if self._held_bytes > DECODER_BYTES_KEPT:
-            self._unpacker = _new_unpacker()
+            self._decoder = _new_decoder()
         self._chunks.clear()
         self._decoded = 0
         self._held_bytes = 0
@@ -159,27 +156,26 @@ class Port:
         end = body + int.from_bytes(held[start:body], "big")
         if end > len(held):
             raise PortError(f"a message breaks off behind {len(held) - body} bytes: {cause!r:.200}")
-        self._unpacker = _new_unpacker()
-        self._unpacker.feed(held[end:])
+        self._decoder = _new_decoder()
+        self._decoder.feed(held[end:])
         return _readable_part(held[body:end], cause)
 
 
-def _new_unpacker() -> Any:
-    bytes_max = PORT_FRAME_BYTES_MAX + 2 * RECEIVE_BYTES
-    return msgpack.Unpacker(None, strict_map_key=False, max_buffer_size=bytes_max)
+def _new_decoder() -> Decoder:
+    return new_decoder(PORT_FRAME_BYTES_MAX + 2 * RECEIVE_BYTES)
 
 
 def _readable_part(body: bytes, cause: Exception) -> list[Any]:
     """Id, method and epoch of a request, read piece by piece in front of what is broken."""
     reason = f"{type(cause).__name__}: {cause}"
-    unpacker = msgpack.Unpacker(None, max_buffer_size=len(body) + 1)
-    unpacker.feed(body)
+    decoder = new_decoder(len(body) + 1)
+    decoder.feed(body)
     try:
-        members = unpacker.read_array_header()
-        kind, n, method = unpacker.unpack(), unpacker.unpack(), unpacker.unpack()
-        unpacker.read_array_header()
-        epoch = unpacker.unpack() if method in ("call", "state") else 0
-    except (*_DECODE_ERRORS, msgpack.OutOfData) as error:
+        members = decoder.read_array_header()
+        kind, n, method = decoder.unpack(), decoder.unpack(), decoder.unpack()
+        decoder.read_array_header()
+        epoch = decoder.unpack() if method in ("call", "state") else 0
+    except (*DECODE_ERRORS, OutOfData) as error:
         raise PortError(f"a body of {len(body)} bytes that is no message: {reason}") from error
     if members != 4 or kind != 0 or not isinstance(n, int) or not isinstance(epoch, int):
         raise PortError(f"a message that can't be decoded: {reason}") from cause

@@ -6,7 +6,7 @@ Everything that can be wrong with the class is found here, before a brain starts
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from osupervisor.brain.api import Brain, Gene, mark_of
 from osupervisor.brain.arguments import ANNOTATION_ERRORS, Arguments
@@ -49,10 +49,11 @@ def compile_program(cls: type[Brain], target: str = "") -> Program:
     problems = [problem for name, member in members.items() for problem in _problems(name, member)]
     ops: dict[str, Op] = {}
     for name, member in members.items():
-        kind = mark_of(member)
-        if kind in ("op", "query") and not problems:
+        mark = mark_of(member)
+        if mark in ("op", "query") and not problems:
+            kind: Kind = "op" if mark == "op" else "query"
             try:
-                ops[name] = Op(name, cast(Kind, kind), member, Arguments(name, member))
+                ops[name] = Op(name, kind, member, Arguments(name, member))
             except ANNOTATION_ERRORS as error:
                 problems.append(f"{name}: an annotation can't be checked: {_first_line(error)}")
     if not problems and not ops:
@@ -79,8 +80,7 @@ def _members(cls: type[Brain]) -> Iterator[tuple[str, Any]]:
 
 
 def _inner_mark(raw: Any) -> str | None:
-    inner = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
-    return mark_of(raw) or mark_of(inner)
+    return mark_of(raw) or mark_of(getattr(raw, "__func__", raw))
 
 
 def _overridden_mark(cls: type[Brain], name: str) -> str | None:
@@ -93,7 +93,7 @@ def _problems(name: str, member: Any) -> list[str]:
         return [f"{name}: the name is taken by Brain: choose another"]
     if isinstance(member, Gene):
         return []
-    if isinstance(member, staticmethod | classmethod) or not inspect.isfunction(member):
+    if not inspect.isfunction(member):
         return [f"{name}: found {type(member).__name__}, wanted a plain method"]
     mark = mark_of(member)
     if mark is None:

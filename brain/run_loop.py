@@ -264,8 +264,8 @@ class RunLoop:
     def _forget_parent(self) -> None:
         """In a spawned process: its parent's sockets and segment are closed; forget them."""
         self._heartbeat.forget_in_child()
-        self._port.socket.detach()
-        self._line.socket.detach()
+        self._port.connection.detach()
+        self._line.connection.detach()
         self._hot.forget_in_child()
 
     def _check_idle(self, what: str) -> None:

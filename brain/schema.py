@@ -16,10 +16,10 @@ reference in any of them points to `#/definitions/...` of the whole map.
 import inspect
 import textwrap
 from collections.abc import Callable
-from typing import Any, Final, Literal, cast, get_type_hints
+from typing import Any, Final, Literal, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter
-from pydantic.json_schema import PydanticInvalidForJsonSchema
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from osupervisor.brain.program import Op, Program
 
@@ -96,7 +96,7 @@ def _schema(annotation: Any, mode: Mode, definitions: Schema) -> Schema:
     except _UNSAYABLE:
         return {}
     definitions.update(schema.pop("$defs", {}))
-    return cast(Schema, schema)
+    return schema
 
 
 def _with_default(schema: Schema, default: object) -> Schema:

@@ -10,20 +10,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import msgpack  # type: ignore[import-untyped]
-
+from osupervisor.brain.packing import decode, encode, new_decoder
 from osupervisor.bridge import line as bridge_line
 from osupervisor.bridge import port_messages
 from osupervisor.bridge.frames import PORT_FRAME_BYTES_MAX, FrameDecoder
 from osupervisor.bridge.line import Datagram
 from osupervisor.vault_store import hot
 from osupervisor.vault_store.hot import HotReader
-from osupervisor.wal.record import Kind, encode
+from osupervisor.wal.record import Kind
+from osupervisor.wal.record import encode as encode_record
 
 WAIT_S = 20.0
 """Longer than anything here takes on a loaded machine; only a failing test waits for it."""
@@ -37,12 +37,8 @@ class Ended(Exception):
     """The brain closed its port."""
 
 
-def unpack(data: bytes) -> Any:
-    return msgpack.unpackb(data, strict_map_key=False)
-
-
-def pack(value: object) -> bytes:
-    return cast(bytes, msgpack.packb(value))
+unpack = decode
+pack = encode
 
 
 def request(op: str, *args: Any, **kwargs: Any) -> bytes:
@@ -71,10 +67,10 @@ class Response:
         self.outcome: bytes = found[1]
         self.ops: bytes | None = found[2] if len(found) == 4 else None
         self.effects: bytes = found[3] if len(found) == 4 else b"\x90"
-        unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=2**26)
-        unpacker.feed(self.outcome)
-        self.failure: dict[str, Any] | None = unpacker.unpack()
-        self.result: Any = unpacker.unpack()
+        decoder = new_decoder(2**26)
+        decoder.feed(self.outcome)
+        self.failure: dict[str, Any] | None = decoder.unpack()
+        self.result: Any = decoder.unpack()
 
     @property
     def commit(self) -> bytes:
@@ -95,7 +91,7 @@ class Log:
     def append(
         self, kind: Kind, epoch: int, key: bytes = b"", request: bytes = b"", commit: bytes = b""
     ) -> bytes:
-        record = encode(self.lsn + 1, epoch, kind, T_US, 0, key, request, commit)
+        record = encode_record(self.lsn + 1, epoch, kind, T_US, 0, key, request, commit)
         self.records.append(record)
         return record
 
@@ -355,7 +351,7 @@ def _as_descriptor_3(descriptor: int) -> Callable[[], None]:
 
 
 @contextmanager
-def nursery(target: str = f"{BRAINS}:Counter") -> Iterator[Nursery]:
+def nursery(target: str = f"{BRAINS}:Counter") -> Generator[Nursery]:
     """A nursery that has said ready, and its end."""
     found = Nursery(target)
     try:
