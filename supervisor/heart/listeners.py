@@ -9,7 +9,10 @@ import socket
 
 from osupervisor.supervisor.heart.descriptor_name import TCP_LISTENER, UNIX_LISTENER
 from osupervisor.supervisor.heart.errors import AddressError, AlreadyRunningError
+from osupervisor.supervisor.heart.notification import number
 from osupervisor.supervisor.heart.run_folder import RunFolder
+
+PORT_MAX = 65_535
 
 
 def listen_unix(folder: RunFolder, backlog: int) -> socket.socket:
@@ -28,7 +31,7 @@ def listen_unix(folder: RunFolder, backlog: int) -> socket.socket:
 def listen_tcp(address: str, backlog: int) -> socket.socket:
     """A listener on `host:port` or `[v6 address]:port`; raises AddressError."""
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit():
+    if not colon or not 0 < (number(port) or 0) <= PORT_MAX:
         raise AddressError(address, "wanted HOST:PORT")
     name = host.removeprefix("[").removesuffix("]").encode("ascii", "replace")
     try:
@@ -36,13 +39,13 @@ def listen_tcp(address: str, backlog: int) -> socket.socket:
         found = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)
         family, kind, protocol, _, where = found[0]
         listener = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise AddressError(address, str(error)) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(where)
         listener.listen(backlog)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
         raise AddressError(address, str(error)) from error
     return listener
