@@ -23,8 +23,8 @@ The last crc of each covers all bytes before it; a label's first one covers the 
 is stored. `number` counts blocks from 0. `magic` is one of zstd's sixteen for skippable frames,
 another for each of the three.
 
-A block's data is a sequence of instructions, MessagePack arrays; none crosses a block. They fill
-one list of two, the state and the hot table, with a stack of open containers:
+A block's data is one MessagePack array of instructions, arrays themselves. They fill one list of
+two, the state and the hot table, with a stack of open containers:
 
     [0, keys, values]   add to the open dict        [1, items]   append to the open list
     [2, key]            open a dict under key       [3, key]     open a list under key
@@ -52,10 +52,11 @@ FORMAT_VERSION = 1
 BLOCK_RAW_MAX = 1 << 20
 # zstd's own bound for what can't be made smaller.
 BLOCK_STORED_MAX = BLOCK_RAW_MAX + (BLOCK_RAW_MAX >> 8) + 64
-# What one instruction may hold: values and keys at all depths, characters of texts, depth.
+# What one instruction may hold: values and keys at all depths, characters of texts, depth; a block
+# holds no more than NODES_MAX instructions. Depth is what a look at a value costs at most.
 NODES_MAX = 8_192
 CHARS_MAX = 128 * 1024
-DEPTH_MAX = 256
+DEPTH_MAX = 32
 
 _HEADER = struct.Struct("<II8sII")
 _LABEL = struct.Struct("<IIIIIII")

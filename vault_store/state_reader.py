@@ -39,15 +39,11 @@ def read_state(
     """
     blocks = BlockReader(fd, path, expected)
     builder = _Builder()
-    unpacker = _unpacker()
     with _collector_at_rest():
         for raw in blocks.read():
             try:
-                unpacker.feed(raw)
-                for instruction in unpacker:
+                for instruction in _unpack(raw):
                     builder.apply(instruction)
-                if unpacker.tell() != blocks.raw_bytes:
-                    raise ValueError("an instruction crosses the block's end")
             except _MALFORMED as error:
                 blocks.refuse(f"a block makes no sense: {error}")
     try:
@@ -178,17 +174,18 @@ def _of(kind: type[Any], value: Any) -> Any:
     return value
 
 
-def _unpacker() -> Any:
-    """Every length has the writer's bound, so none allocates more than that."""
-    return _msgpack.Unpacker(
+def _unpack(raw: bytes) -> Any:
+    """A block's instructions. Every length has the writer's bound: nothing takes more than that."""
+    instructions = _msgpack.unpackb(
+        raw,
         strict_map_key=False,
-        max_buffer_size=2 * BLOCK_RAW_MAX,
         max_str_len=BLOCK_RAW_MAX,
         max_bin_len=BLOCK_RAW_MAX,
         max_array_len=NODES_MAX,
         max_map_len=NODES_MAX,
         max_ext_len=0,
     )
+    return _of(list, instructions)
 
 
 @contextmanager

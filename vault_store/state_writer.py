@@ -39,6 +39,7 @@ _SYNC_EVERY_BYTES = 8 << 20
 _PIECE_CHARS = 64 * 1024
 # How many values of an open container are looked at together, and tried in one instruction first.
 _TAKEN, _ATTEMPT_FIRST = NODES_MAX // 2, 512
+_ARRAY_HEADER_BYTES = 5
 _msgpack: Any = msgpack
 _FIXED: Final = frozenset({int, float, bool, type(None)})
 # Any, so that a test of a state's value leaves it Any.
@@ -68,13 +69,12 @@ class _BlockWriter:
         self._compressor = zstandard.ZstdCompressor(level=level, write_content_size=True)
         self._digest = hashlib.sha256()
         self._parts: list[bytes] = []
-        self._gathered = 0
+        self._gathered = _ARRAY_HEADER_BYTES
         self._blocks = self._raw = self._written = self._synced = 0
         self._write(pack_header())
 
     def add(self, instruction: bytes) -> None:
-        assert len(instruction) <= BLOCK_RAW_MAX
-        if self._gathered + len(instruction) > BLOCK_RAW_MAX:
+        if self._gathered + len(instruction) > BLOCK_RAW_MAX or len(self._parts) == NODES_MAX:
             self._flush()
         self._parts.append(instruction)
         self._gathered += len(instruction)
@@ -89,9 +89,11 @@ class _BlockWriter:
     def _flush(self) -> None:
         if not self._parts:
             return
-        raw = b"".join(self._parts)
+        header: bytes = _msgpack.Packer().pack_array_header(len(self._parts))
+        raw = b"".join([header, *self._parts])
+        assert len(raw) <= BLOCK_RAW_MAX
         self._parts.clear()
-        self._gathered = 0
+        self._gathered = _ARRAY_HEADER_BYTES
         stored = self._compressor.compress(raw)
         label = Label(self._blocks, len(stored), len(raw), zlib.crc32(stored))
         self._write(pack_label(label) + stored)
