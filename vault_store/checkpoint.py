@@ -192,10 +192,10 @@ class CheckpointStore:
         try:
             with path.open("rb") as file:
                 manifest = decode(file.read(MANIFEST_BYTES_MAX))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise CorruptCheckpointError(str(path), 0, "the file is missing") from error
         except ManifestError as error:
-            raise CorruptCheckpointError(str(path), error.offset, error.reason) from error
+            raise CorruptCheckpointError(str(path), 0, str(error)) from error
         if manifest.lsn != lsn:
             reason = f"it is the manifest of LSN {manifest.lsn}"
             raise CorruptCheckpointError(str(path), 0, reason)

@@ -77,35 +77,25 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(content: bytes) -> Manifest:
-    """The manifest in a file's content.
+    """The manifest in a file's content. Raises ManifestError.
 
-    Raises ManifestError, whose `offset` is the byte where reading failed; 0 when the text can be
-    read but is not what was written.
+    One checksum covers it all, so that it is right as a whole or not at all.
     """
     try:
-        members: Any = json.loads(content.decode("ascii"))
+        manifest = _from_members(json.loads(content.decode("ascii")))
     except UnicodeDecodeError as error:
-        raise ManifestError(error.start, "not ASCII") from error
+        raise ManifestError(f"byte {error.start} is not ASCII") from error
     except json.JSONDecodeError as error:
-        raise ManifestError(error.pos, f"not JSON: {error.msg}") from error
-    except RecursionError as error:
-        raise ManifestError(0, "nested too deep") from error
-    try:
-        manifest = _from_members(members)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError(0, f"not a manifest: {error}") from error
+        raise ManifestError(f"not JSON from byte {error.pos} on: {error.msg}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ManifestError(f"not a manifest: {error}") from error
     if encode(manifest) != content:
-        raise ManifestError(0, "its checksum is wrong, or it is not in the form that is written")
+        raise ManifestError("its checksum is wrong, or it is not in the form that is written")
     return manifest
 
 
 class ManifestError(Exception):
-    """A manifest's content can't be trusted from `offset` on."""
-
-    def __init__(self, offset: int, reason: str) -> None:
-        super().__init__(reason)
-        self.offset = offset
-        self.reason = reason
+    """A manifest's content is not what was written; the text says what was found."""
 
 
 def _from_members(members: Any) -> Manifest:

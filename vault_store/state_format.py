@@ -44,7 +44,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, cast
 
 FORMAT_VERSION = 1
 
@@ -101,11 +101,14 @@ class StateSummary:
         return asdict(self)
 
     @classmethod
-    def from_map(cls, found: Mapping[str, object]) -> "StateSummary":
+    def from_map(cls, found: object) -> "StateSummary":
         """Raises ValueError for anything but what `as_map` gives; other keys are ignored."""
-        numbers = [found.get(name) for name in ("bytes", "raw_bytes", "keys")]
+        if not isinstance(found, Mapping):
+            raise ValueError(f"a summary is {found!r}, not a map")
+        members = cast(Mapping[object, object], found)
+        numbers = (members.get(name) for name in ("bytes", "raw_bytes", "keys"))
         size, raw, keys = (count(number) for number in numbers)
-        return cls(size, raw, sha256_hex(found.get("sha256")), keys)
+        return cls(size, raw, sha256_hex(members.get("sha256")), keys)
 
 
 @dataclass(frozen=True, slots=True)
