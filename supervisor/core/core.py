@@ -37,13 +37,15 @@ class Core:
         limits: Limits,
         ring_bytes_max: int,
         since_control: int,
+        newest: list[bytes],
     ) -> None:
         """`fold`: what the log says, all of which must be durable (reopen). `boot`: a number that
-        no other start has; `seed`: from which the requests' seeds are counted on."""
+        no other start has; `seed`: from which the requests' seeds are counted on; `newest`: the
+        log's last records, for followers that lack no more than those."""
         self.context = Context(
             limits=limits,
             fold=fold,
-            log=LogTail(fold.lsn, always, ring_bytes_max, since_control),
+            log=LogTail(fold.lsn, always, ring_bytes_max, since_control, newest),
             queue=CallQueue(limits.queue_max, limits.queue_bytes_max),
             boot=boot,
             seed=seed,

@@ -58,7 +58,15 @@ class DoneTable:
     a dict one at a time would walk over the dead slots of all that went before.
     """
 
-    __slots__ = ("clients", "clients_max", "evicted_us", "horizon_us", "keys_max", "strings", "window_us")
+    __slots__ = (
+        "clients",
+        "clients_max",
+        "evicted_us",
+        "horizon_us",
+        "keys_max",
+        "strings",
+        "window_us",
+    )
 
     def __init__(self, window_us: int, keys_max: int, clients_max: int) -> None:
         self.window_us = window_us

@@ -43,11 +43,21 @@ class LogTail:
         "waiting",
     )  # fmt: skip
 
-    def __init__(self, last: int, always: bool, ring_bytes_max: int, since_control: int) -> None:
+    def __init__(
+        self,
+        last: int,
+        always: bool,
+        ring_bytes_max: int,
+        since_control: int,
+        newest: list[bytes],
+    ) -> None:
         self.last = last
         self.durable = last
         self.always = always
-        self.ring = Ring(ring_bytes_max, last + 1)
+        self.ring = Ring(ring_bytes_max, last + 1 - len(newest))
+        for record in newest:
+            self.ring.append(record)
+        self.ring.trim(last)
         self.batch: list[Entry] = []
         self.next_lsn = last + 1
         self.since_control = since_control

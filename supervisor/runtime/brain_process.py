@@ -14,6 +14,8 @@ from osupervisor.supervisor.runtime.port import BrainPort, PortEvents
 from osupervisor.vault_store import hot
 from osupervisor.vault_store.hot import HotReader
 
+PORT_BUFFER_BYTES = 1024 * 1024
+
 
 @dataclass(slots=True, eq=False)
 class Verdict:
@@ -44,6 +46,8 @@ class BrainProcess:
     schema: dict[str, object] = field(default_factory=dict[str, object])
     version: str = ""
     killed: Verdict | None = None
+    excused: bool = False
+    """A fault was done to it on command: its death blames no request."""
     gone: bool = False
     status: int | None = None
     """As waitpid gives it; None while it is not known."""
@@ -54,10 +58,11 @@ class BrainProcess:
         """Learn which process it is. False: that process is gone already."""
         if self.pid:
             return self.pid == pid
-        try:
-            self.pidfd = os.pidfd_open(pid)
-        except OSError:
-            return False
+        if self.pidfd < 0:
+            try:
+                self.pidfd = os.pidfd_open(pid)
+            except OSError:
+                return False
         self.pid = pid
         self.watch = DeathWatch(pid, self.pidfd, self.hot_fd, loop, died)
         return True
@@ -100,27 +105,44 @@ class BrainEnds:
         os.close(self.output)
 
 
-PORT_BUFFER_BYTES = 1024 * 1024
+@dataclass(frozen=True, slots=True)
+class PortEnds:
+    """The ends of a new port and output, for a brain that lives already."""
+
+    port: socket.socket
+    output: int
 
 
 def make(
     brain: int, loop: asyncio.AbstractEventLoop, events: PortEvents
 ) -> tuple[BrainProcess, BrainEnds]:
     """Port, line, hot segment and output of a brain that does not exist yet."""
+    our_line, their_line = line.pair()
+    our_line.setblocking(False)
+    process, ends = make_around(brain, our_line, hot.create(), loop, events)
+    return process, BrainEnds(ends.port, their_line, ends.output, process.hot_fd)
+
+
+def make_around(
+    brain: int,
+    our_line: socket.socket,
+    hot_fd: int,
+    loop: asyncio.AbstractEventLoop,
+    events: PortEvents,
+) -> tuple[BrainProcess, PortEnds]:
+    """A new port and output around a line and a hot segment. Raises HotSegmentError, OSError."""
+    reader = HotReader(hot_fd)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PORT_BUFFER_BYTES)
-    our_line, their_line = line.pair()
-    our_line.setblocking(False)
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(read_end, False)
-    hot_fd = hot.create()
     process = BrainProcess(
         id=brain,
         port=BrainPort(brain, ours, loop, events),
         line=our_line,
         hot_fd=hot_fd,
-        reader=HotReader(hot_fd),
+        reader=reader,
         output=read_end,
     )
-    return process, BrainEnds(theirs, their_line, write_end, hot_fd)
+    return process, PortEnds(theirs, write_end)

@@ -36,6 +36,8 @@ class Forker(Protocol):
 class BrainEvents(Protocol):
     """Who is told of brains."""
 
+    def brain_made(self, process: BrainProcess) -> None: ...
+    def brain_identified(self, process: BrainProcess) -> None: ...
     def brain_ready(self, process: BrainProcess) -> None: ...
     def brain_died(self, process: BrainProcess, was_primary: bool) -> None: ...
     def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None: ...
@@ -105,6 +107,7 @@ class Brains:
         process, ends = brain_process.make(brain, self._loop, self)
         if self._forker.spawn(brain, ends.descriptors()):
             self._register(process)
+            self._events.brain_made(process)
         else:
             process.close()
             os.close(process.output)
@@ -124,6 +127,7 @@ class Brains:
             self.refill_soon(0.1)
         else:
             self._register(process)
+            self._events.brain_made(process)
         ends.close()
 
     def _register(self, process: BrainProcess) -> None:
@@ -173,14 +177,14 @@ class Brains:
             case "pong", [int(message_id), _]:
                 if message_id == process.ping_id:
                     process.ping_id = 0
-            case "ready", [dict(fields)]:
-                self._ready(process, cast("dict[str, object]", fields))
+            case "ready", [fields]:
+                self._ready(process, _map(fields))
             case "fenced", [int(lsn)]:
                 self._engine.core.fenced(brain, lsn)
             case "spawned", [int(child), int(pid)]:
                 self.spawned(child, pid)
-            case "damaged", [dict(report)]:
-                self._events.brain_damaged(process, cast("dict[str, object]", report))
+            case "damaged", [report]:
+                self._events.brain_damaged(process, _map(report))
             case _:
                 self.broken(brain, f"its port said {note.method!r}")
         self._engine.wake()
@@ -240,9 +244,11 @@ class Brains:
             self._gone(process)
 
     def _identify(self, process: BrainProcess, pid: int) -> bool:
-        if process.pid == 0 and not process.identify(pid, self._loop, lambda: self._gone(process)):
-            return False
-        self._by_pid[pid] = process
+        if process.pid == 0:
+            if not process.identify(pid, self._loop, lambda: self._gone(process)):
+                return False
+            self._by_pid[pid] = process
+            self._events.brain_identified(process)
         return process.pid == pid
 
     # --- ends
@@ -269,7 +275,7 @@ class Brains:
         core.died(
             process.id,
             cell,
-            blame=killed is None,
+            blame=killed is None and not process.excused,
             hung=killed is not None and killed.hung,
         )
         self._engine.turn()
@@ -311,6 +317,10 @@ class Brains:
         process.status = status
         if not process.gone:
             self._gone(process)
+
+
+def _map(value: object) -> dict[str, object]:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def queries_of(schema: dict[str, object]) -> frozenset[str]:

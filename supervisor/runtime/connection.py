@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
-from osupervisor.bridge import messages, packing
+from osupervisor.bridge import messages, methods, packing
 from osupervisor.bridge.errors import (
     UNAVAILABLE,
     BridgeError,
@@ -24,6 +24,7 @@ from osupervisor.bridge.errors import (
     FrameTooLargeError,
     RemoteProtocolError,
     ServiceError,
+    Unavailable,
     error_map,
 )
 from osupervisor.bridge.frames import FrameDecoder
@@ -47,6 +48,7 @@ class Serving:
     loop: asyncio.AbstractEventLoop
     handlers: dict[str, Handler]
     queries: Callable[[], frozenset[str]]
+    stopping: Callable[[], bool]
     unsent_bytes_max: int
 
 
@@ -140,6 +142,10 @@ class Connection:
 
     def _take_call(self, call: messages.Call) -> None:
         serving = self._serving
+        if serving.stopping():
+            hint = "this request did nothing; call again under the same key when it is back"
+            self._respond(call.id, Unavailable("the service is stopping", hint))
+            return
         engine = serving.engine
         key = call.key
         timeout_s = call.timeout_s
@@ -170,17 +176,9 @@ class Connection:
         if message.method == "brain.state":
             self._take_state(message)
             return
-        handler = self._serving.handlers.get(message.method)
-        if handler is None:
-            error = RemoteProtocolError(
-                f"there is no method {message.method!r}",
-                "kernel.api lists the methods",
-                message.id,
-            )
-            self._respond(message.id, error)
-            return
+        methods.check_params(message.method, message.params, message.id)
         try:
-            value = handler(message.params)
+            value = self._serving.handlers[message.method](message.params)
         except Exception as error:  # a handler's fault is the caller's answer
             self._respond(message.id, error)
             return
@@ -202,12 +200,8 @@ class Connection:
             self._respond(message_id, None, found)
 
     def _take_state(self, message: messages.Request) -> None:
-        path = message.params[0] if message.params else []
-        if len(message.params) > 1 or not isinstance(path, list):
-            raise RemoteProtocolError(
-                "brain.state takes [path], an array of keys", "[] is all of it", message.id
-            )
-        params = packing.pack(cast("list[object]", path))
+        methods.check_params(message.method, message.params, message.id)
+        params = packing.pack(message.params[0])
         engine = self._serving.engine
         engine.core.call(
             Call(

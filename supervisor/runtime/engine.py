@@ -75,6 +75,10 @@ class Engine:
         for timer in self._timers:
             timer.cancel()
 
+    def new_future(self) -> "asyncio.Future[bytes]":
+        """For an outcome that is wanted inside the supervisor."""
+        return self._loop.create_future()
+
     def event(self) -> None:
         """Something was told to the core that may need a turn soon."""
         self._events += 1

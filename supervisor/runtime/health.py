@@ -117,7 +117,9 @@ class Health:
             return
         running_us = (time.monotonic_ns() - since_ns) // 1000
         call = self._engine.core.overdue(process.id, cell, running_us)
-        if call is not None:
+        if call is not None and _is_stopped(process.pid):
+            self._end(process, Verdict("it was stopped by a signal"))
+        elif call is not None:
             reason = f"{call.op} ran for {running_us / 1e6:.1f} s"
             self._end(process, Verdict(reason, hung=True))
 
@@ -125,13 +127,17 @@ class Health:
         silence = self._silences.setdefault(process.id, Silence())
         beat = process.reader.heartbeat_ns()
         waited_s = _run_queue_s(process.pid)
-        if beat != silence.beat_ns or process.reader.cell()[0]:
+        if beat != silence.beat_ns:
             silence.beat_ns, silence.quiet_s, silence.waited_s = beat, 0.0, waited_s
             return
         waiting = max(0.0, waited_s - silence.waited_s)
         silence.waited_s = waited_s
         silence.quiet_s += max(0.0, passed_s - waiting)
-        if silence.quiet_s > self._settings.silence_s and process.killed is None:
+        if silence.quiet_s <= self._settings.silence_s or process.killed is not None:
+            return
+        if _is_stopped(process.pid):
+            self._end(process, Verdict("it was stopped by a signal"))
+        elif not process.reader.cell()[0]:
             reason = f"no sign of life for {silence.quiet_s:.1f} s while no op ran"
             self._end(process, Verdict(reason))
 
@@ -175,6 +181,15 @@ class Health:
                     _run_queue_s(process.pid),
                     found.status(),
                 )
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether the process was stopped, by SIGSTOP or a debugger: that blames no request."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat[stat.rindex(")") + 2] in "Tt"
 
 
 def _run_queue_s(pid: int) -> float:

@@ -38,6 +38,8 @@ class Loading:
         self._checkpoints = checkpoints
         self._core = core
         self._plans: dict[int, Plan] = {}
+        self.skip_newest = 0
+        """So many of the newest checkpoints are passed over: a lower rung of the ladder."""
 
     def load(self, process: BrainProcess, after: int) -> None:
         """Hand over what lies behind `after`. Raises NothingToLoad, OSError, BridgeError."""
@@ -68,9 +70,10 @@ class Loading:
     ) -> int | None:
         if after:
             return None
-        manifest = self._checkpoints.newest_whole()
-        if manifest is None:
+        whole = [entry.manifest for entry in self._checkpoints.ls() if entry.manifest]
+        if not whole:
             return None
+        manifest = whole[max(0, len(whole) - 1 - self.skip_newest)]
         try:
             descriptor = self._checkpoints.open_state(manifest.lsn)
         except VaultStoreError as error:

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from osupervisor.config import resolved
@@ -61,33 +60,19 @@ async def _serve(
     inheritance: Inheritance,
     loop: asyncio.AbstractEventLoop,
 ) -> int:
-    notify = inheritance.notify
-
-    def say(level: str, event: str, **fields: object) -> None:
+    def say(level: str, event: str, /, **fields: object) -> None:
         sys.stderr.write(f"{level} {event} {fields}\n")
 
     service = Service(
         settings,
         recovered,
-        list(inheritance.listeners.values()),
+        inheritance,
         loop,
         token="",
-        ready=notify.ready,
         say=say,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop(service, notify.stopping))
+        loop.add_signal_handler(number, service.request_stop)
     service.start()
     await service.stopped.wait()
-    return 0
-
-
-def _stop(service: Service, stopping: Callable[[], None]) -> Callable[[], None]:
-    tasks: list[asyncio.Task[None]] = []
-
-    def stop() -> None:
-        if not tasks:
-            stopping()
-            tasks.append(asyncio.get_running_loop().create_task(service.stop()))
-
-    return stop
+    return EXIT_REFUSED if service.refused else 0

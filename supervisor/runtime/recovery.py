@@ -37,6 +37,8 @@ class Recovered:
     boot_id: bytes
     view: LogView
     since_control: int
+    newest: list[bytes]
+    """The records that were written again."""
 
 
 def recover(data: Path, settings: Settings) -> Recovered:
@@ -55,14 +57,15 @@ def recover(data: Path, settings: Settings) -> Recovered:
     )
     since_control = _fold(fold, view, data)
     boot_id = secrets.token_bytes(16)
+    newest = view.raw(view.durable_lsn + 1)
     writer = reopen(
         storage,
         boot_id,
         view.durable_lsn,
-        view.raw(view.durable_lsn + 1),
+        newest,
         segment_bytes_max=settings.wal.segment_bytes_max,
     )
-    return Recovered(fold, storage, writer, boot_id, view, since_control)
+    return Recovered(fold, storage, writer, boot_id, view, since_control, newest)
 
 
 def _fold(fold: Fold, view: LogView, data: Path) -> int:

@@ -1,14 +1,12 @@
 """The service: recovery, then the parts wired together, until it is told to stop.
 
-recovery -> core, disk -> engine -> nursery -> brains -> health, vault -> listener -> ready
-stop: listener, brains, nursery, vault, disk
+recovery -> core, disk -> engine -> keeper (nursery, brains) -> health, vault -> listener
+stop: no new calls, those in flight, a last checkpoint, brains, nursery, vault, log
 """
 
 import asyncio
 import os
 import secrets
-import socket
-from collections.abc import Callable
 from pathlib import Path
 
 from osupervisor.bridge import line
@@ -16,6 +14,7 @@ from osupervisor.bridge.errors import BridgeError
 from osupervisor.config.settings import Settings
 from osupervisor.supervisor.core.context import Limits
 from osupervisor.supervisor.core.core import Core
+from osupervisor.supervisor.core.fold import split_commit
 from osupervisor.supervisor.core.outbox import (
     Action,
     AnswerFromLog,
@@ -26,54 +25,64 @@ from osupervisor.supervisor.core.outbox import (
     KillBrain,
     LoadBrain,
 )
-from osupervisor.supervisor.runtime import recovery
+from osupervisor.supervisor.heart.launch import Inheritance
+from osupervisor.supervisor.heart.notifier import Notifier
+from osupervisor.supervisor.runtime import methods, recovery
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import Brains, Population
+from osupervisor.supervisor.runtime.chaos import Chaos
 from osupervisor.supervisor.runtime.clock import LogClock
 from osupervisor.supervisor.runtime.connection import Serving
+from osupervisor.supervisor.runtime.dead_letters import DeadLetters
 from osupervisor.supervisor.runtime.disk import Disk
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.health import Health
+from osupervisor.supervisor.runtime.heart_link import HeartLink
+from osupervisor.supervisor.runtime.keeper import Keeper, Say
 from osupervisor.supervisor.runtime.listener import Listener
 from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
-from osupervisor.supervisor.runtime.methods import Methods
-from osupervisor.supervisor.runtime.nursery import Nursery
 from osupervisor.supervisor.runtime.recovery import Recovered
 from osupervisor.supervisor.runtime.status import Status
-from osupervisor.supervisor.runtime.vault import Vault
+from osupervisor.supervisor.runtime.vault import CheckpointFailed, Vault
 from osupervisor.wal import reader
 from osupervisor.wal.placement import segment_lsns
 from osupervisor.wal.segment import segment_name
 
 VAULT_TICK_S = 1.0
-NURSERY_RETRY_S = 0.5
+STOP_POLL_S = 0.01
 
 
 class Service:
-    """One running service. `ready` is called once a primary holds the lease."""
+    """One running service."""
 
     def __init__(
         self,
         settings: Settings,
         recovered: Recovered,
-        listeners: list[socket.socket],
+        inheritance: Inheritance,
         loop: asyncio.AbstractEventLoop,
         *,
         token: str,
-        ready: Callable[[], None],
-        say: Callable[..., None],
+        say: Say,
     ) -> None:
         self.settings = settings
         self.loop = loop
         self.stopped = asyncio.Event()
-        self.schema: dict[str, object] = {}
+        self.refused = ""
+        """Why the service ends itself: damage that only a person can mend."""
         self._say = say
-        self._ready = ready
         self._data = Path(settings.data)
-        self._hash_seed = recovery.hash_seed(self._data)
-        self._storage = recovered.storage
+        self._schema: dict[str, object] = {}
         self._queries: frozenset[str] = frozenset()
-        self._outputs: dict[int, bytes] = {}
+        self._storage = recovered.storage
+        self._stop_task: asyncio.Task[None] | None = None
+        self.heart = HeartLink(inheritance, loop, self._heart_revived)
+        self._wire_log(recovered)
+        self._wire_brains(recovered)
+        self._wire_clients(inheritance, token)
+
+    def _wire_log(self, recovered: Recovered) -> None:
+        settings, loop = self.settings, self.loop
         self.core = _core(settings, recovered)
         self.disk = Disk(
             recovered.storage,
@@ -92,36 +101,62 @@ class Service:
             heal_interval_s=settings.wal.heal_interval_s,
         )
         self.engine.on_trouble = self._trouble
-        population = Population(settings.brain.standbys, settings.brain.start_timeout_s)
-        self.brains = Brains(self.engine, loop, self, self, population)
-        self.health = Health(settings.health, self.engine, self.brains, loop, self._suspected)
-        self.engine.executing = self.health.executing
+
+    def _wire_brains(self, recovered: Recovered) -> None:
+        settings, loop = self.settings, self.loop
+        hash_seed = recovery.hash_seed(self._data)
         self.vault = Vault(
             self._data / "checkpoints",
             settings.checkpoint,
             loop,
             self,
-            hash_seed=self._hash_seed,
+            hash_seed=hash_seed,
             request=self._request_checkpoint,
             pruned=self._pruned,
         )
         self.loading = Loading(recovered.storage, self.vault.store, self.core)
+        self.keeper = Keeper(settings, hash_seed, self._notify, loop, self.loading, self._say, self)
+        population = Population(settings.brain.standbys, settings.brain.start_timeout_s)
+        self.brains = Brains(self.engine, loop, self.keeper, self.keeper, population)
+        self.keeper.brains = self.brains
+        self.health = Health(settings.health, self.engine, self.brains, loop, self._suspected)
+        self.engine.executing = self.health.executing
+
+    def _wire_clients(self, inheritance: Inheritance, token: str) -> None:
+        settings, loop = self.settings, self.loop
         self.status = Status(self.engine, self.brains, self.health, self.vault)
-        self.nursery: Nursery | None = None
+        self.letters = DeadLetters(self._data / "deadletter", settings.deadletter.kept)
+        parts = methods.Parts(
+            engine=self.engine,
+            status=self.status,
+            vault=self.vault,
+            letters=self.letters,
+            chaos=Chaos(self.engine, self.brains, loop, allowed=settings.chaos.allowed),
+            schema=lambda: self._schema,
+            tree=lambda: {},
+            metrics=lambda: "",
+            crashes=lambda params: [],
+            segments=lambda: [segment_name(each) for each in segment_lsns(self._storage)],
+            stop=self.request_stop,
+        )
         serving = Serving(
             engine=self.engine,
             loop=loop,
-            handlers=Methods(self).handlers(),
+            handlers=methods.handlers(parts),
             queries=lambda: self._queries,
+            stopping=lambda: self.status.stopping,
             unsent_bytes_max=settings.listen.unsent_bytes_max,
         )
         self.listener = Listener(
-            listeners,
+            list(inheritance.listeners.values()),
             serving,
             connections_max=settings.listen.connections_max,
             frame_timeout_s=settings.listen.frame_timeout_s,
             token=token,
         )
+
+    def _notify(self) -> Notifier:
+        return self.heart.inheritance.notify
 
     # --- life
 
@@ -129,37 +164,58 @@ class Service:
         self.vault.store.prepare()
         self.engine.start()
         self.health.start()
-        self._start_nursery()
+        self.heart.start()
+        self.keeper.start(self.core.context.fold.epoch)
         self.listener.start()
         self.loop.call_later(VAULT_TICK_S, self._vault_tick)
 
-    async def stop(self) -> None:
-        """Take a last checkpoint, end the brains, seal the log."""
-        if self.status.stopping:
-            return
+    def request_stop(self) -> None:
+        """Stop; `stopped` is set at the end. Asked again, it changes nothing."""
+        if self._stop_task is None:
+            self._notify().stopping()
+            self._stop_task = self.loop.create_task(self._stop())
+
+    def refuse(self, reason: str) -> None:
+        """End, and don't be started again: only a person can mend this."""
+        if not self.refused:
+            self.refused = reason
+            self._notify().refuse(reason)
+            self.request_stop()
+
+    async def _stop(self) -> None:
         self.status.stopping = True
+        self.heart.stop()
         self.listener.stop()
-        if self.core.primary is not None and not self.core.read_only:
+        await self._settle()
+        if self.core.primary is not None and not self.core.read_only and not self.refused:
             await self._last_checkpoint()
         self.brains.stopping = True
         self.health.stop()
         self.engine.turn()
         self.engine.stop()
         await self.brains.stop(self.settings.brain.shutdown_s)
-        if self.nursery is not None:
-            self.nursery.stop()
+        self.keeper.stop()
         self.listener.close()
         self.vault.close()
         self.disk.close()
         self.stopped.set()
 
+    async def _settle(self) -> None:
+        """Wait for what is in flight, as long as a shutdown may take."""
+        context = self.core.context
+        limit = self.loop.time() + self.settings.brain.shutdown_s
+        while (context.lease.inflight or context.queue) and self.loop.time() < limit:
+            if self.core.primary is None:
+                return
+            await asyncio.sleep(STOP_POLL_S)
+
     async def _last_checkpoint(self) -> None:
         """So that the next start has nothing to replay."""
-        if self.core.context.log.last <= self.vault.state.last_lsn + 1:
+        if self.core.context.log.last <= self.vault.state.last_lsn:
             return
         try:
             await asyncio.wait_for(self.vault.ask(), self.settings.heart.shutdown_s / 2)
-        except Exception as error:  # the log holds everything; the next start replays it
+        except (CheckpointFailed, TimeoutError) as error:
             self._say("warning", "checkpoint.failed", reason=str(error))
 
     def _vault_tick(self) -> None:
@@ -168,45 +224,12 @@ class Service:
             if not self.core.read_only:
                 self.vault.tick(self.disk.bytes_appended, self.core.context.log.last)
 
-    # --- the nursery
-
-    def _start_nursery(self) -> None:
-        if self.status.stopping:
+    def _heart_revived(self, trouble: str) -> None:
+        if trouble:
+            self._say("error", "heart.not_revived", reason=trouble)
             return
-        settings = self.settings
-        output = os.open(
-            self._data / "logs" / "nursery.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND
-        )
-        try:
-            self.nursery = Nursery(
-                settings.target, settings.root, str(self._hash_seed), output, self.loop, self
-            )
-        finally:
-            os.close(output)
-
-    def nursery_ready(self, version: str) -> None:
-        self._say("info", "nursery.ready", code_version=version)
-        self.status.warning = ""
-        self.brains.refill()
-
-    def nursery_failed(self, traceback: str) -> None:
-        """The target can't be imported: say it until somebody mends it."""
-        self.status.warning = traceback.strip().splitlines()[-1] if traceback.strip() else "?"
-        self._say("error", "nursery.failed", traceback=traceback)
-
-    def nursery_ended(self) -> None:
-        self._say("warning", "nursery.ended")
-        self.nursery = None
-        self.loop.call_later(NURSERY_RETRY_S, self._start_nursery)
-
-    def spawn(self, brain: int, descriptors: list[int]) -> bool:
-        return self.nursery is not None and self.nursery.spawn(brain, descriptors)
-
-    def spawned(self, brain: int, pid: int) -> None:
-        self.brains.spawned(brain, pid)
-
-    def exited(self, pid: int, status: int) -> None:
-        self.brains.exited(pid, status)
+        self._say("warning", "heart.revived")
+        self.status.heart_pid = self.heart.pid
 
     # --- what the core wants
 
@@ -226,17 +249,17 @@ class Service:
                 if waiter.asker.answer(waiter.message_id, self._outcome_at(lsn)):
                     waiter.asker.flush()
             case KeepDeadLetter():
-                self._say("error", "deadletter", op=action.op)
+                self._keep_dead_letter(action)
 
     def _granted(self, brain: int, epoch: int) -> None:
         process = self.brains.by_id.get(brain)
         if process is not None:
             self._queries = self.core.brains[brain].queries
-            self.schema = process.schema
+            self._schema = process.schema
             self.vault.code_version = process.version
             self._say("info", "lease.granted", brain=brain, pid=process.pid, epoch=epoch)
         self.brains.refill_soon()
-        self._ready()
+        self._notify().ready()
 
     def _load(self, brain: int, after: int) -> None:
         process = self.brains.by_id.get(brain)
@@ -245,9 +268,12 @@ class Service:
         process.loads += 1
         try:
             self.loading.load(process, after)
-        except (NothingToLoad, OSError, BridgeError) as error:
+        except NothingToLoad as error:
             self._say("error", "brain.load_failed", brain=brain, reason=str(error))
-            self.status.warning = str(error)
+            self.brains.kill(process, Verdict(str(error)))
+            self.log_damaged(str(error))
+        except (OSError, BridgeError) as error:
+            self._say("error", "brain.load_failed", brain=brain, reason=str(error))
             self.brains.kill(process, Verdict(str(error)))
 
     def _begin_checkpoint(self, action: BeginCheckpoint) -> None:
@@ -264,17 +290,22 @@ class Service:
             for descriptor in descriptors:
                 os.close(descriptor)
 
+    def _keep_dead_letter(self, action: KeepDeadLetter) -> None:
+        try:
+            letter = self.letters.keep(action)
+        except OSError as error:
+            self._say("error", "deadletter.not_kept", op=action.op, reason=str(error))
+        else:
+            self._say("error", "deadletter.kept", op=action.op, letter=letter)
+
     def _outcome_at(self, lsn: int) -> bytes:
         """The outcome in the log's record `lsn`."""
         firsts = [first for first in segment_lsns(self._storage) if first <= lsn]
         descriptor = self._storage.open_fd(segment_name(firsts[-1]))
         try:
-            record = reader.find(descriptor, lsn)
+            return split_commit(reader.find(descriptor, lsn).commit)[0]
         finally:
             os.close(descriptor)
-        from osupervisor.supervisor.core.fold import split_commit
-
-        return split_commit(record.commit)[0]
 
     def _request_checkpoint(self) -> None:
         self.core.want_checkpoint()
@@ -289,14 +320,19 @@ class Service:
     def _pruned(self, oldest_lsn: int) -> None:
         self._say("info", "checkpoint.pruned", oldest_lsn=oldest_lsn)
 
-    # --- what happens to brains
+    # --- what happens
 
-    def brain_ready(self, process: BrainProcess) -> None:
-        self._say("info", "brain.ready", brain=process.id, pid=process.pid)
+    def target_failed(self, reason: str, traceback: str) -> None:
+        self.status.warning = reason
+        self._notify().status(f"the brain's code can't be imported: {reason}"[:2000])
 
-    def brain_died(self, process: BrainProcess, was_primary: bool) -> None:
-        self.loading.forget(process.id)
-        self.brain_output(process)
+    def log_damaged(self, reason: str) -> None:
+        """A living primary still serves from memory; without one there is nothing to serve."""
+        self.status.warning = reason
+        if self.core.primary is None:
+            self.refuse(reason)
+
+    def brain_buried(self, process: BrainProcess, was_primary: bool) -> None:
         reason = process.killed.reason if process.killed is not None else ""
         self._say(
             "warning",
@@ -308,28 +344,9 @@ class Service:
             reason=reason,
         )
 
-    def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None:
-        why = self.loading.damaged(process, report)
-        if why is None:
-            self._say("error", "checkpoint.damaged", report=report)
-        else:
-            self.status.warning = why
-            self._say("error", "log.damaged", reason=why)
-
-    def brain_output(self, process: BrainProcess) -> None:
-        try:
-            data = os.read(process.output, 65536)
-        except OSError:
-            return
-        if not data:
-            self.loop.remove_reader(process.output)
-            return
+    def brain_said(self, process: BrainProcess, data: bytes) -> None:
         for text in data.decode(errors="replace").splitlines():
             self._say("info", "brain.output", brain=process.id, pid=process.pid, text=text)
-
-    def start_failed(self, process: BrainProcess) -> None:
-        self._say("error", "brain.start_failed", brain=process.id)
-        self.brains.refill_soon(0.2)
 
     def _suspected(self, process: BrainProcess, reason: str) -> None:
         self._say("warning", "brain.suspected", brain=process.id, pid=process.pid, reason=reason)
@@ -358,4 +375,5 @@ def _core(settings: Settings, recovered: Recovered) -> Core:
         limits=limits,
         ring_bytes_max=settings.wal.retained_bytes_max,
         since_control=recovered.since_control,
+        newest=recovered.newest,
     )

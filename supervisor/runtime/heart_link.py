@@ -1,0 +1,86 @@
+"""Heart and supervisor guard each other: this is the supervisor's half.
+
+When heart dies another is started, and handed the listening sockets and all that heart kept. It
+is not this process's parent; it watches by pidfd. The watchdog tells it that the loop turns.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from osupervisor.supervisor.heart.launch import Inheritance
+from osupervisor.supervisor.heart.revive import revive
+
+RETRY_S = 1.0
+
+
+class HeartLink:
+    """Watches heart, and revives it."""
+
+    def __init__(
+        self,
+        inheritance: Inheritance,
+        loop: asyncio.AbstractEventLoop,
+        revived: Callable[[str], None],
+    ) -> None:
+        """`revived` is told what happened: empty when a new heart runs, else why none does."""
+        self.inheritance = inheritance
+        self.revivals = 0
+        self._loop = loop
+        self._revived = revived
+        self._stopped = False
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a heart of ours; systemd may stand in its place."""
+        return self.inheritance.heart is not None
+
+    @property
+    def pid(self) -> int:
+        """Heart's process; 0 without one."""
+        link = self.inheritance.heart
+        if link is None:
+            return 0
+        for row in Path(f"/proc/self/fdinfo/{link.pidfd}").read_text().splitlines():
+            if row.startswith("Pid:"):
+                return max(0, int(row.split()[1]))
+        return 0
+
+    def start(self) -> None:
+        self._watch()
+        self._beat()
+
+    def stop(self) -> None:
+        """Heart may end now: it was told that we stop."""
+        self._stopped = True
+        if self.inheritance.heart is not None:
+            self._loop.remove_reader(self.inheritance.heart.pidfd)
+
+    def _watch(self) -> None:
+        if self.inheritance.heart is not None:
+            self._loop.add_reader(self.inheritance.heart.pidfd, self._died)
+
+    def _died(self) -> None:
+        assert self.inheritance.heart is not None
+        self._loop.remove_reader(self.inheritance.heart.pidfd)
+        if self._stopped:
+            return
+        try:
+            self.inheritance = revive(self.inheritance)
+        except OSError as error:
+            self._revived(str(error))
+            self._loop.call_later(RETRY_S, self._died_again)
+            return
+        self.revivals += 1
+        self._watch()
+        self._revived("")
+
+    def _died_again(self) -> None:
+        if not self._stopped and self.inheritance.heart is not None:
+            self._died()
+
+    def _beat(self) -> None:
+        interval_s = self.inheritance.watchdog_s
+        if interval_s is not None and not self._stopped:
+            self.inheritance.notify.watchdog()
+            self._loop.call_later(interval_s / 4, self._beat)

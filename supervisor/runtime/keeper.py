@@ -1,0 +1,215 @@
+"""The keeper: the nursery, the brains that outlived a supervisor, and what happens to brains.
+
+nursery   started, started again when it ends; a target that can't be imported is said until
+          somebody mends it
+adopted   brains of the last supervisor, handed a new port each
+deaths    of brains before `ready` count: too many of them lead down the ladder
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from osupervisor.config.settings import Settings
+from osupervisor.supervisor.heart.notifier import Notifier
+from osupervisor.supervisor.runtime import adoption
+from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
+from osupervisor.supervisor.runtime.brains import RESPAWN_DELAY_S, Brains
+from osupervisor.supervisor.runtime.loading import Loading
+from osupervisor.supervisor.runtime.nursery import Nursery
+from osupervisor.supervisor.tree.ladder import Ladder
+
+NURSERY_RETRY_S = 0.5
+OUTPUT_READ_BYTES = 65_536
+"""Read at a time from a brain's output: what is more waits in the pipe, and the brain drops it."""
+
+
+class Say(Protocol):
+    """Writes a log line: level, event, fields."""
+
+    def __call__(self, level: str, event: str, /, **fields: object) -> None: ...
+
+
+class Keeper:
+    """Keeps brains coming. The brain manager does what it decides."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        hash_seed: int,
+        notify: Callable[[], Notifier],
+        loop: asyncio.AbstractEventLoop,
+        loading: Loading,
+        say: Say,
+        events: "KeeperEvents",
+    ) -> None:
+        """`notify`: heart may have been revived meanwhile, so it is asked for each time."""
+        self.nursery: Nursery | None = None
+        self.warning = ""
+        self.stopping = False
+        self.brains: Brains
+        self._settings = settings
+        self._hash_seed = hash_seed
+        self._notify = notify
+        self._loop = loop
+        self._loading = loading
+        self._say = say
+        self._events = events
+        self.ladder = Ladder(
+            random.random,
+            failures_max=settings.brain.start_failures_max,
+            failures_period_s=settings.brain.start_failures_period_s,
+        )
+
+    def start(self, epoch: int) -> None:
+        """Take over who outlived the last supervisor, then start the nursery."""
+        self._adopt(epoch)
+        self._start_nursery()
+
+    def stop(self) -> None:
+        self.stopping = True
+        if self.nursery is not None:
+            self.nursery.stop()
+            self.nursery = None
+
+    # --- those that outlived the last supervisor
+
+    def _adopt(self, epoch: int) -> None:
+        notify = self._notify()
+        living, useless = adoption.survivors(notify.stored)
+        for name in useless:
+            notify.remove(name)
+        for survivor in living:
+            self.brains.first_id = survivor.id + 1
+            process = adoption.reattach(survivor, epoch, self._loop, self.brains)
+            if process is None:
+                self._forget(survivor.id)
+                continue
+            self.brains.adopt(process, survivor.pid)
+            timeout_s = self._settings.brain.reattach_timeout_s
+            self._loop.call_later(timeout_s, self._check_reattached, process)
+
+    def _check_reattached(self, process: BrainProcess) -> None:
+        if not process.ready and not process.gone and not process.loads:
+            self.brains.kill(process, Verdict("it did not take its new port in time"))
+
+    def _forget(self, brain: int) -> None:
+        for part in adoption.PARTS:
+            self._notify().remove(adoption.store_name(brain, part))
+
+    # --- the nursery
+
+    def _start_nursery(self) -> None:
+        if self.stopping:
+            return
+        path = Path(self._settings.data) / "logs" / "nursery.log"
+        output = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        try:
+            self.nursery = Nursery(
+                self._settings.target,
+                self._settings.root,
+                str(self._hash_seed),
+                output,
+                self._loop,
+                self,
+            )
+        finally:
+            os.close(output)
+
+    def nursery_ready(self, version: str) -> None:
+        self._say("info", "nursery.ready", code_version=version)
+        self.warning = ""
+        self.brains.refill()
+
+    def nursery_failed(self, traceback: str) -> None:
+        lines = traceback.strip().splitlines()
+        self.warning = lines[-1] if lines else "the nursery failed without a word"
+        self._say("error", "nursery.failed", reason=self.warning, traceback=traceback)
+        self._events.target_failed(self.warning, traceback)
+
+    def nursery_ended(self) -> None:
+        self._say("warning", "nursery.ended")
+        self.nursery = None
+        self._loop.call_later(NURSERY_RETRY_S, self._start_nursery)
+
+    def spawn(self, brain: int, descriptors: list[int]) -> bool:
+        return self.nursery is not None and self.nursery.spawn(brain, descriptors)
+
+    def spawned(self, brain: int, pid: int) -> None:
+        self.brains.spawned(brain, pid)
+
+    def exited(self, pid: int, status: int) -> None:
+        self.brains.exited(pid, status)
+
+    # --- what happens to brains
+
+    def brain_made(self, process: BrainProcess) -> None:
+        """Heart keeps what the next supervisor needs to take this brain over."""
+        notify = self._notify()
+        notify.store(adoption.store_name(process.id, "line"), process.line.fileno())
+        notify.store(adoption.store_name(process.id, "hot"), process.hot_fd)
+
+    def brain_identified(self, process: BrainProcess) -> None:
+        self._notify().store(adoption.store_name(process.id, "pidfd"), process.pidfd)
+        timeout_s = self._settings.brain.start_timeout_s
+        self._loop.call_later(timeout_s, self._check_started, process, process.loads)
+
+    def _check_started(self, process: BrainProcess, loads: int) -> None:
+        """A brain may load for as long as it gets on; one that never says anything is ended."""
+        if process.ready or process.gone or process.loads != loads:
+            return
+        self.brains.kill(process, Verdict("it was not ready in time"))
+
+    def brain_ready(self, process: BrainProcess) -> None:
+        self.ladder.ready(self._loop.time())
+        self._say("info", "brain.ready", brain=process.id, pid=process.pid)
+
+    def brain_died(self, process: BrainProcess, was_primary: bool) -> None:
+        self._loading.forget(process.id)
+        self._forget(process.id)
+        self.brain_output(process)
+        self._events.brain_buried(process, was_primary)
+
+    def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None:
+        why = self._loading.damaged(process, report)
+        if why is None:
+            self._say("error", "checkpoint.damaged", report=report)
+            return
+        self._say("error", "log.damaged", reason=why)
+        self._events.log_damaged(why)
+
+    def brain_output(self, process: BrainProcess) -> None:
+        """Bytes of its standard output and error, as log lines."""
+        try:
+            data = os.read(process.output, OUTPUT_READ_BYTES)
+        except OSError:
+            return
+        if not data:
+            self._loop.remove_reader(process.output)
+            return
+        self._events.brain_said(process, data)
+
+    def start_failed(self, process: BrainProcess) -> None:
+        attempt = self.ladder.failed(self._loop.time())
+        self._say(
+            "error",
+            "brain.start_failed",
+            brain=process.id,
+            pid=process.pid,
+            rung=attempt.rung.name,
+            delay_s=attempt.delay_s,
+        )
+        self._loading.skip_newest = attempt.rung.checkpoint
+        self.brains.refill_soon(max(attempt.delay_s, RESPAWN_DELAY_S))
+
+
+class KeeperEvents(Protocol):
+    """Who is told what the keeper can't settle itself."""
+
+    def target_failed(self, reason: str, traceback: str) -> None: ...
+    def log_damaged(self, reason: str) -> None: ...
+    def brain_buried(self, process: BrainProcess, was_primary: bool) -> None: ...
+    def brain_said(self, process: BrainProcess, data: bytes) -> None: ...
