@@ -48,7 +48,7 @@ Piece = Whole | Damage | TornTail
 def pieces(storage: Storage) -> Iterator[Piece]:
     """The whole log, piece by piece. Raises OSError."""
     firsts = segment_lsns(storage)
-    following = [*firsts[1:], LSN_MAX + 1]
+    following = [*firsts, LSN_MAX + 1][1:]
     last_lsn = firsts[-1] - 1 if firsts else 0
     end = 0
     for first_lsn, next_lsn in zip(firsts, following, strict=True):

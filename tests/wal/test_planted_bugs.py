@@ -1,0 +1,126 @@
+"""The crash tests find bugs: each rule that is broken here makes them fail."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from osupervisor.wal import placement, recover, survey, writer
+from osupervisor.wal.hint import Hint
+from osupervisor.wal.recover import LogView, read_log
+from osupervisor.wal.writer import Writer
+from tests.wal import disk, session
+from tests.wal.campaign import CRASHES, FAILURES, cases, run
+
+Patch = pytest.MonkeyPatch
+
+
+def trust_what_was_read(patch: Patch) -> None:
+    """Trap 1: bytes that an earlier process wrote are taken for durable."""
+
+    def trusting(storage: disk.Disk) -> LogView:
+        view = read_log(storage)
+        return replace(view, durable_lsn=view.last_lsn)
+
+    patch.setattr(session, "read_log", trusting)
+
+
+def no_sync_of_a_new_segment(patch: Patch) -> None:
+    place = placement.place
+
+    def unsynced(storage: disk.Disk, *arguments: Any) -> placement.Placed:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(disk.DiskFile, "sync", lambda _: None)
+            return place(storage, *arguments)
+
+    patch.setattr(recover, "place", unsynced)
+    patch.setattr(writer, "place", unsynced)
+
+
+def no_sync_of_the_directory(patch: Patch) -> None:
+    patch.setattr(disk.Disk, "sync_dir", lambda _: None)
+
+
+def no_sync_of_a_full_segment(patch: Patch) -> None:
+    patch.setattr(Writer, "_seal", lambda self: self.note_durable(self.last_lsn))
+
+
+def hint_before_it_is_durable(patch: Patch) -> None:
+    append_control = Writer.append_control
+
+    def eager(self: Writer, record: bytes, lsn: int) -> None:
+        append_control(self, record, lsn)
+        found = Hint(int(self.segment[:20]), self.end - len(record), lsn)
+        with contextlib.suppress(OSError):
+            writer.hint.write(self._storage, found)  # pyright: ignore[reportPrivateUsage]
+
+    patch.setattr(Writer, "append_control", eager)
+
+
+def no_cut_after_a_failed_append(patch: Patch) -> None:
+    patch.setattr(disk.DiskFile, "truncate", lambda _self, _size: None)
+
+
+def refuse_what_was_written_whole(patch: Patch) -> None:
+    """Trap 3: a short write is denied as a whole."""
+
+    def deny(self: Writer, _records: Sequence[bytes], _written: int, error: OSError) -> None:
+        self._failed = True  # pyright: ignore[reportPrivateUsage]
+        raise writer.AppendFailed(0, str(error)) from error
+
+    patch.setattr(Writer, "_cut", deny)
+
+
+def holes_are_damage(patch: Patch) -> None:
+    """Trap 7: whole records behind a bad one are taken for proof of damage."""
+    headers_behind = survey.scan.headers_behind
+
+    def all_durable(data: bytes, stop: Any) -> Any:
+        for found in headers_behind(data, stop):
+            yield replace(found, header=replace(found.header, synced=2**63))
+
+    patch.setattr(survey.scan, "headers_behind", all_durable)
+
+
+def name_before_content(patch: Patch) -> None:
+    """A segment gets its name at once, and is written in place."""
+    patch.setattr(placement, "TMP_SUFFIX", "")
+    patch.setattr(disk.Disk, "rename", lambda *_: None)
+
+
+def old_segment_removed_first(patch: Patch) -> None:
+    """A segment that is replaced is taken away before the new one is there."""
+
+    def away(storage: disk.Disk, name: str) -> None:
+        if name in storage.names():
+            storage.remove(name)
+
+    patch.setattr(placement, "_set_aside", away)
+
+
+BUGS = [
+    trust_what_was_read,
+    no_sync_of_a_new_segment,
+    no_sync_of_the_directory,
+    no_sync_of_a_full_segment,
+    hint_before_it_is_durable,
+    no_cut_after_a_failed_append,
+    refuse_what_was_written_whole,
+    holes_are_damage,
+    name_before_content,
+    old_segment_removed_first,
+]
+
+
+@pytest.mark.parametrize("plant", BUGS, ids=lambda plant: plant.__name__)
+def test_a_broken_rule_is_found(plant: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    todo = list(cases(CRASHES + FAILURES, range(6)))
+    plant(monkeypatch)
+    for case in todo:
+        try:
+            run(case)
+        except Exception:
+            return
+    pytest.fail(f"not found in {len(todo)} cases")
