@@ -22,13 +22,14 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fcntl import F_DUPFD_CLOEXEC, fcntl
+from fcntl import F_DUPFD_CLOEXEC, F_GETFD, FD_CLOEXEC, fcntl
 
 from osupervisor.supervisor.tree.cause import KILLED, SHUTDOWN, Cause, CauseKind
 from osupervisor.supervisor.tree.child import Handle, Init, Start
 from osupervisor.supervisor.tree.exit_status import exit_cause, signal_cause
 from osupervisor.supervisor.tree.handshake import Handshake, ReadyLine
 
+FileAction = tuple[int, int] | tuple[int, int, int] | tuple[int, int, str, int, int]
 # What Python ignores for itself and a program expects to have its usual effect.
 RESTORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -164,16 +165,26 @@ def _spawn(program: Program, handshake: Handshake) -> int:
             os.close(copy)
 
 
-def _file_actions(
-    copies: Mapping[int, int],
-) -> list[tuple[int, int, int] | tuple[int, int, str, int, int]]:
+def _file_actions(copies: Mapping[int, int]) -> list[FileAction]:
     """Number -> copy, to be done in the program before it runs. The copies close by themselves."""
-    actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = [
-        (os.POSIX_SPAWN_DUP2, copy, number) for number, copy in copies.items()
+    actions: list[FileAction] = [
+        (os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable() if fd > 2 and fd not in copies
     ]
+    actions += [(os.POSIX_SPAWN_DUP2, copy, number) for number, copy in copies.items()]
     if 0 not in copies:
         actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
     return actions
+
+
+def _inheritable() -> list[int]:
+    """What we got from our own parent and nobody has marked: a lock, a socket."""
+    found: list[int] = []
+    for name in os.listdir("/proc/self/fd"):
+        # The listing's own descriptor is closed again by now.
+        with suppress(OSError):
+            if not fcntl(int(name), F_GETFD) & FD_CLOEXEC:
+                found.append(int(name))
+    return found
 
 
 def _watch(pid: int) -> int:

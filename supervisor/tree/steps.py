@@ -90,9 +90,19 @@ class Steps:
                 assert_never(verb)
 
     def leave_start(self) -> None:
-        """The start that is under way is no longer waited for; the child stays alive."""
-        if self.step is not None and self.step.verb == "start":
+        """The start that is under way is no longer waited for.
+
+        The child is alive, and to be stopped like the others; one whose kill was sent
+        is being stopped already.
+        """
+        step = self.step
+        if step is None or step.verb != "start":
+            return
+        if step.forced is None:
             self.step = None
+        else:
+            step.verb = "stop"
+            step.child.phase = Phase.STOPPING
 
     def become_brutal(self, now: float) -> None:
         """No child gets its time any more, also the one that is being stopped."""

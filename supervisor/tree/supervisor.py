@@ -135,6 +135,11 @@ class Supervisor:
         assert self._ended is not None
         return self._ended.cause
 
+    @property
+    def ended(self) -> Cause | None:
+        """Why it is over; None while it is not."""
+        return None if self._ended is None else self._ended.cause
+
     def request_stop(self) -> None:
         """As `stop`, without waiting."""
         core = self._running()
