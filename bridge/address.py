@@ -24,6 +24,8 @@ from osupervisor.bridge.errors import AddressError
 
 SUN_PATH_BYTES_MAX: Final = 107
 """sun_path has 108 bytes, the last of them 0."""
+SOCKET: Final = Path("run", "osupervisor.sock")
+"""Within a service's data directory."""
 BACKLOG: Final = 4096
 """The kernel takes the smaller of this and net.core.somaxconn."""
 
@@ -71,6 +73,14 @@ def parse_address(text: str | os.PathLike[str] | Address) -> Address:
             f"found the address {text!r}", "wanted tcp:host:port with a port up to 65535"
         )
     return TcpAddress(host, int(port))
+
+
+def service_address(where: str | os.PathLike[str] | Address) -> Address:
+    """The address in a text; a folder stands for the service whose data directory it is."""
+    address = parse_address(where)
+    if isinstance(address, UnixAddress) and address.path.is_dir():
+        return UnixAddress(address.path / SOCKET)
+    return address
 
 
 def listen_unix(path: Path, mode: int = 0o600, backlog: int = BACKLOG) -> socket.socket:

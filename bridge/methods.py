@@ -51,6 +51,8 @@ class Method:
     params: tuple[tuple[str, Schema], ...] = ()
     required: int = 0
     """How many params, from the first on, can't be left out."""
+    repeatable: bool = True
+    """Whether a client may send it again when a connection broke before the answer."""
 
     def describe(self) -> Schema:
         """The method as `kernel.api` shows it: a JSON schema of its params and of its result."""
@@ -149,6 +151,7 @@ _ALL: Final = (
         SYSTEM_CHECKPOINT,
         "Writes a checkpoint now; answers when it is durable.",
         {"type": "object", "properties": {"lsn": _COUNT}},
+        repeatable=False,
     ),
     Method(SYSTEM_CHECKPOINTS, "The manifests of the kept checkpoints, newest first.", _MAPS),
     Method(SYSTEM_WAL, "The segments of the log, oldest first.", _MAPS),
@@ -165,6 +168,7 @@ _ALL: Final = (
         {},
         params=(("action", {"enum": ["ls", "show", "retry", "drop"]}), ("id", _TEXT)),
         required=1,
+        repeatable=False,
     ),
     Method(
         SYSTEM_CHAOS,
@@ -175,8 +179,9 @@ _ALL: Final = (
             ("target", {"enum": ["primary", "standby", "supervisor", "heart"]}),
         ),
         required=2,
+        repeatable=False,
     ),
-    Method(SYSTEM_STOP, "Stops the service; answers when it has begun.", _MAP),
+    Method(SYSTEM_STOP, "Stops the service; answers when it has begun.", _MAP, repeatable=False),
 )
 
 METHODS: Final[Mapping[str, Method]] = {method.name: method for method in _ALL}

@@ -1,0 +1,152 @@
+"""Frames of `brain.call` as the library sends them. Pure; the clients' hot path.
+
+    length u32 | 94 00 ce<number> aa"brain.call" 94 | op args kwargs | options
+
+Under a library key the options have the one encoding that `call` recognises without decoding. A
+frame is made once: it is sent again as it is, so that the service finds the same bytes under the
+same key.
+"""
+
+import struct
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from osupervisor.bridge.call import OP_BYTES_MAX, Durability, read_options
+from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
+from osupervisor.bridge.frames import FRAME_BYTES_MAX
+from osupervisor.bridge.packing import new_packer
+
+_head = struct.Struct(">I3sI12s").pack
+_head_wide = struct.Struct(">I3sQ12s").pack
+_tail = struct.Struct(">21sQ6sQ").pack
+_METHOD: Final = b"\xaabrain.call\x94"
+_ENDS_SIZE: Final = 19 + 43
+_HEAD_WIDE_SIZE: Final = 23
+_NARROW_MAX: Final = 2**32 - 1
+_CALL_BYTES_MAX: Final = FRAME_BYTES_MAX - 4
+_OPS_CACHED_MAX: Final = 1024
+_PACK_ERRORS: Final = (TypeError, ValueError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What a caller may say about a call beside its arguments."""
+
+    key: str | tuple[str | bytes, int] | None = None
+    """The caller's own idempotency key. None: the library's, unless `keyless`."""
+    keyless: bool = False
+    """Executed once per arrival, so more than once when it is sent again: for queries."""
+    session: str | None = None
+    timeout_s: float | None = None
+    durability: Durability | None = None
+
+    def check(self) -> None:
+        """Raises LocalProtocolError at a value that the service would refuse."""
+        try:
+            read_options(self.said())
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(error.message, error.hint) from None
+
+    def said(self) -> dict[object, object]:
+        """The options that are set, as they stand in a call, but for the library's key."""
+        key = list(self.key) if isinstance(self.key, tuple) else self.key
+        said = {
+            "key": key,
+            "session": self.session,
+            "timeout_s": self.timeout_s,
+            "durability": self.durability,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+def merge(options: CallOptions | None, **changes: Any) -> CallOptions:
+    """The options with those changes that are not None."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    return replace(options or CallOptions(), **given)
+
+
+def checked(options: CallOptions) -> CallOptions | None:
+    """None where they say nothing: then a call takes the shortest way."""
+    options.check()
+    return options if options.said() or options.keyless else None
+
+
+class CallEncoder:
+    """Makes the frames of one client. Not for several threads at once."""
+
+    __slots__ = ("_client", "_key", "_ops", "_pack")
+
+    def __init__(self, client: bytes) -> None:
+        self._client = client
+        self._key = b"\x82\xa3key\x92\xc4\x0c" + client + b"\xcf"
+        self._pack = new_packer().pack
+        self._ops: dict[str, bytes] = {}
+        """Packed names of ops that were called before."""
+
+    def frame(
+        self, op: str, args: tuple[object, ...], kwargs: dict[str, object], number: int, seen: int
+    ) -> bytes:
+        """The frame of a call under the library's key. Raises LocalProtocolError."""
+        pack = self._pack
+        try:
+            packed_op = self._ops.get(op) or self._pack_op(op)
+            packed_args = pack(args) if args else b"\x90"
+            packed_kwargs = pack(kwargs) if kwargs else b"\x80"
+        except _PACK_ERRORS as error:
+            raise _unpackable(op, error) from None
+        size = len(packed_op) + len(packed_args) + len(packed_kwargs) + _ENDS_SIZE
+        if size > _CALL_BYTES_MAX:
+            raise _too_long(op, size)
+        if number > _NARROW_MAX:
+            head = _head_wide(size + 4, b"\x94\x00\xcf", number, _METHOD)
+        else:
+            head = _head(size, b"\x94\x00\xce", number, _METHOD)
+        tail = _tail(self._key, number, b"\xa4seen\xcf", seen)
+        return b"".join((head, packed_op, packed_args, packed_kwargs, tail))
+
+    def frame_with(
+        self,
+        op: str,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        number: int,
+        seen: int,
+        options: CallOptions,
+    ) -> bytes:
+        """The frame of a call with options of its own. Raises LocalProtocolError."""
+        said = options.said()
+        if options.key is None and not options.keyless:
+            said = {"key": [self._client, number], "seen": seen, **said}
+        try:
+            params = (self._ops.get(op) or self._pack_op(op)) + self._pack(args)
+            params += self._pack(kwargs) + self._pack(said)
+        except _PACK_ERRORS as error:
+            raise _unpackable(op, error) from None
+        size = len(params) + _HEAD_WIDE_SIZE
+        if size > _CALL_BYTES_MAX:
+            raise _too_long(op, size)
+        return _head_wide(size, b"\x94\x00\xcf", number, _METHOD) + params
+
+    def _pack_op(self, op: str) -> bytes:
+        if type(op) is not str or not 0 < len(op.encode()) <= OP_BYTES_MAX:
+            raise LocalProtocolError(
+                f"found the op {op!r:.200}", f"wanted a string of 1 to {OP_BYTES_MAX} bytes"
+            )
+        packed = self._pack(op)
+        if len(self._ops) < _OPS_CACHED_MAX:
+            self._ops[op] = packed
+        return packed
+
+
+def _unpackable(op: object, error: Exception) -> LocalProtocolError:
+    return LocalProtocolError(
+        f"the arguments of {op!r:.200} can't be packed: {error}",
+        "pass None, bool, int of 64 bits, float, str, bytes, list, dict",
+    )
+
+
+def _too_long(op: str, size: int) -> LocalProtocolError:
+    return LocalProtocolError(
+        f"a call of {op} has {size} bytes, a frame takes {FRAME_BYTES_MAX}",
+        "send less at once, or store it elsewhere and send where it is",
+    )
