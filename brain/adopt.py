@@ -24,11 +24,12 @@ def take(value: Any, target: Any, place: Any, book: Any, depth: int) -> Any:
     is_node = kind is book.dict_class or kind is book.list_class
     if is_node and value._holder is book.limbo:
         _check_movable(value, target, place, depth)
-        return value
-    try:
-        node = adopt(value, depth + 1, book)
-    except (TypeError, ValueError) as error:
-        raise refused(path_of(target, place), value, error) from None
+        node = value
+    else:
+        try:
+            node = adopt(value, depth + 1, book)
+        except (TypeError, ValueError) as error:
+            raise refused(path_of(target, place), value, error) from None
     if book.loose:
         _put_back(value, book.loose)
     return node
@@ -152,7 +153,7 @@ def _depth_of(node: Any) -> int:
 
 
 def _put_back(value: Any, loose: dict[int, Any]) -> None:
-    """What was changed in limbo and is now copied into the tree is not lost."""
+    """What was changed in limbo and is now put into the tree is not lost."""
     loose.pop(id(value), None)
     for member in value.values() if isinstance(value, dict) else value:
         if type(member) not in SCALARS:

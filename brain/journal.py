@@ -195,17 +195,21 @@ class Journal:
         """The container `node` was taken out of what held it."""
         node._holder = self.limbo
         if node._spot is not None:
-            prefix = node._spot[3]
-            for spotted in [s for s in self._spots if s._spot[3].startswith(prefix)]:
-                spotted._spot = None
-                self._spots.remove(spotted)
+            prefix, kept = node._spot[3], []
+            for spotted in self._spots:
+                if spotted._spot[3].startswith(prefix):
+                    spotted._spot = None
+                else:
+                    kept.append(spotted)
+            self._spots = kept
 
     def keep_spot(self, node: Any, spot: Spot) -> None:
         """Keep `spot` in `node` until `node`, or what holds it, is taken out."""
         if len(self._spots) >= SPOTS_MAX:
             self._forget_spots()
-        node._spot = spot
-        self._spots.append(node)
+        else:
+            node._spot = spot
+            self._spots.append(node)
 
     def remembers(self) -> bool:
         return bool(self._spots or self.orders)

@@ -1,0 +1,36 @@
+"""72,000 random requests: the tracked tree equals plain Python, followers equal it, undo restores it."""
+
+from random import Random
+
+import pytest
+
+from tests.brain.state.twins import Twins
+
+REQUESTS = 72_000
+SEEDS = 12
+WINDOW = 8
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_random_requests_equal_plain_python_and_are_followed_and_undone(seed: int) -> None:
+    print(f"seed {seed}: pytest {__file__} -k '[{seed}]'")
+    rng = Random(seed)
+    twins = Twins(rng)
+    waiting: list[bytes] = []
+    for _ in range(REQUESTS // SEEDS):
+        form = rng.random()
+        if form < 0.1:
+            twins.aborted(rng.randrange(1, 6))
+        elif form < 0.2 and waiting:
+            count = rng.randrange(1, len(waiting) + 1)
+            twins.rollback(count, together=rng.random() < 0.5)
+            del waiting[-count:]
+        else:
+            ops = twins.request(rng.randrange(1, 6))
+            if ops is not None:
+                waiting.append(ops)
+        if len(waiting) >= WINDOW:
+            twins.confirm(waiting)
+            waiting.clear()
+    twins.confirm(waiting)
+    assert twins.refused < REQUESTS // SEEDS // 10, "the actions hardly ever succeed"
