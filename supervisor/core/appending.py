@@ -76,8 +76,8 @@ def become_read_only(context: Context, trouble: str) -> None:
     elif lease.state is LeaseState.HELD and lease.holder is not None:
         holder, confirm = lease.holder, lease.confirm
         if confirm is not None:
-            holder.out.append(port.confirm_frame(*confirm))
-        holder.out.append(port.notify_frame("fence"))
+            holder.push(port.confirm_frame(*confirm))
+        holder.push(port.notify_frame("fence"))
         calls = lease.drop()
         lease.state, lease.holder = LeaseState.FENCING, holder
         lease.fencing_since_us = context.now_us
@@ -190,7 +190,7 @@ def _settle_other(context: Context, entry: Entry) -> None:
                 context.out.actions.append(Granted(holder.id, entry.epoch))
         case Kind.CONTROL:
             fold.count(entry.lsn, context.now_us)
-            context.log.control_written(len(entry.record))
+            context.log.control_written(entry.lsn, len(entry.record))
             if entry.checkpoint:
                 _begin_checkpoint(context, entry)
         case Kind.COMMIT:
@@ -209,20 +209,19 @@ def _begin_checkpoint(context: Context, entry: Entry) -> None:
         execution.confirm(context)
     else:
         return
-    writer.out.append(port.notify_frame("checkpoint", entry.lsn))
+    writer.push(port.notify_frame("checkpoint", entry.lsn))
     control = entry.outcome
     context.out.actions.append(BeginCheckpoint(writer.id, entry.lsn, entry.epoch, control))
 
 
 def stream(context: Context, records: list[bytes]) -> None:
     """Send records that were just written to every follower that is up to date."""
-    frames: list[bytes] | None = None
+    if not records:
+        return
+    size = sum(map(len, records))
     for brain in context.brains.values():
-        if brain.streaming and records:
-            if frames is None:
-                frames = port.record_frames(records)
-            brain.out.extend(frames)
-            brain.sent += len(records)
+        if brain.streaming:
+            brain.stream(records, size)
 
 
 def catch_up(context: Context, brain: Brain) -> bool:
@@ -230,7 +229,7 @@ def catch_up(context: Context, brain: Brain) -> bool:
     log = context.log
     if not log.ring.holds(brain.sent + 1):
         return False
-    brain.out.extend(port.record_frames(log.ring.since(brain.sent + 1)))
-    brain.sent = log.last
+    newest = log.ring.since(brain.sent + 1)
+    brain.stream(newest, sum(map(len, newest)))
     brain.streaming = True
     return True

@@ -47,7 +47,7 @@ def granted(context: Context, entry: Entry) -> Brain | None:
         return None
     lease.state, lease.confirm = LeaseState.HELD, None
     lease.n = lease.last_n = lease.confirmed_n = 0
-    holder.out.append(port.notify_frame("lease", lease.epoch, entry.lsn))
+    holder.push(port.notify_frame("lease", lease.epoch, entry.lsn))
     holder.streaming = False
     return holder
 
@@ -86,7 +86,7 @@ def confirm(context: Context) -> None:
     """Tell the primary up to where its work is logged, so that it forgets how to undo it."""
     lease = context.lease
     if lease.confirm is not None and lease.holder is not None:
-        lease.holder.out.append(port.confirm_frame(*lease.confirm))
+        lease.holder.push(port.confirm_frame(*lease.confirm))
         lease.confirmed_n, lease.confirm = lease.confirm[0], None
 
 

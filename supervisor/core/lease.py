@@ -9,6 +9,7 @@ import enum
 from collections import deque
 from dataclasses import dataclass, field
 
+from osupervisor.bridge.port_messages import record_frames
 from osupervisor.supervisor.core.call import Call
 
 
@@ -26,8 +27,28 @@ class Brain:
     """It gets each record as it is written; else it is loading, or too far behind."""
     out: list[bytes] = field(default_factory=list[bytes])
     """Frames for its port, in order; the shell takes them."""
+    records: list[bytes] = field(default_factory=list[bytes])
+    """Behind `out`: records that are not framed yet, so that it is woken for many at once."""
+    records_bytes: int = 0
     reads: dict[int, Call] = field(default_factory=dict[int, Call])
     """Queries that it executes as a follower, by message id."""
+
+    def push(self, frame: bytes) -> None:
+        """A frame for its port, behind all records before it."""
+        if self.records:
+            self.frame_records()
+        self.out.append(frame)
+
+    def stream(self, records: list[bytes], size: int) -> None:
+        """The next records of the log, of `size` bytes in all."""
+        self.records += records
+        self.records_bytes += size
+        self.sent += len(records)
+
+    def frame_records(self) -> None:
+        self.out += record_frames(self.records)
+        self.records = []
+        self.records_bytes = 0
 
 
 class LeaseState(enum.Enum):

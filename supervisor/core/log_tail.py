@@ -39,7 +39,7 @@ class LogTail:
     """L, d, the batch, the ring of newest records, and the answers that wait for d."""
 
     __slots__ = (
-        "always", "batch", "control_size", "durable", "last", "next_lsn", "ring", "since_control",
+        "always", "batch", "control_lsn", "control_size", "durable", "last", "next_lsn", "ring", "since_control",
         "waiting",
     )  # fmt: skip
 
@@ -62,6 +62,8 @@ class LogTail:
         self.next_lsn = last + 1
         self.since_control = since_control
         self.control_size = 0
+        self.control_lsn = 0
+        """The newest control record written by this core; 0: none yet."""
         self.waiting: deque[tuple[int, Waiter, bytes | None]] = deque()
         """(LSN, waiter, outcome) of what is appended and not durable, for those that want it so.
         None for the outcome: it is read from the log."""
@@ -99,7 +101,8 @@ class LogTail:
         self.last += len(records)
         ring.trim(self.durable)
 
-    def control_written(self, size: int) -> None:
+    def control_written(self, lsn: int, size: int) -> None:
+        self.control_lsn = lsn
         self.since_control = 0
         self.control_size = size
 

@@ -72,7 +72,7 @@ def _fork(context: Context) -> None:
         execution.confirm(context)
     while context.forks_wanted:
         brain = context.forks_wanted.popleft()
-        source.out.append(port.notify_frame("spawn", brain))
+        source.push(port.notify_frame("spawn", brain))
         context.out.actions.append(ForkBrain(source.id, brain))
 
 
@@ -100,9 +100,9 @@ def _serve_reads(context: Context) -> None:
         reader.reads[message_id] = call
         call.barrier = log.last
         if call.method == "call":
-            reader.out.append(port.read_frame(message_id, call.request))
+            reader.push(port.read_frame(message_id, call.request))
         else:
-            reader.out.append(port.read_state_frame(message_id, call.request))
+            reader.push(port.read_state_frame(message_id, call.request))
 
 
 def _reader(context: Context) -> Brain | None:

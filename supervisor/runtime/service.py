@@ -43,6 +43,7 @@ from osupervisor.supervisor.runtime.listener import Listener
 from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
 from osupervisor.supervisor.runtime.recovery import Recovered
 from osupervisor.supervisor.runtime.status import Status
+from osupervisor.supervisor.runtime.tape import Tape
 from osupervisor.supervisor.runtime.vault import CheckpointFailed, Vault
 from osupervisor.wal import reader
 from osupervisor.wal.placement import segment_lsns
@@ -114,6 +115,7 @@ class Service:
             request=self._request_checkpoint,
             pruned=self._pruned,
         )
+        self.tape = Tape(recovered.storage, settings.tape)
         self.loading = Loading(recovered.storage, self.vault.store, self.core)
         self.keeper = Keeper(settings, hash_seed, self._notify, loop, self.loading, self._say, self)
         population = Population(settings.brain.standbys, settings.brain.start_timeout_s)
@@ -317,8 +319,20 @@ class Service:
     def sync_soon(self) -> None:
         self.engine.sync_soon()
 
-    def _pruned(self, oldest_lsn: int) -> None:
-        self._say("info", "checkpoint.pruned", oldest_lsn=oldest_lsn)
+    def _pruned(self, oldest_lsn: int, newest_lsn: int) -> None:
+        """In the vault's thread: the control record of the newest checkpoint is the newest that
+        is certain to stand."""
+        try:
+            names = self.tape.trim(oldest_lsn, newest_lsn, self.engine.clock.now_us())
+        except OSError:
+            self.loop.call_soon_threadsafe(
+                lambda: self._say("warning", "tape.not_trimmed", reason=str(error))
+            )
+            return
+        if names:
+            self.loop.call_soon_threadsafe(
+                lambda: self._say("info", "tape.trimmed", segments=len(names), first=names[0])
+            )
 
     # --- what happens
 

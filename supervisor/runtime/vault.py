@@ -75,9 +75,10 @@ class Vault:
         *,
         hash_seed: int,
         request: Callable[[], None],
-        pruned: Callable[[int], None],
+        pruned: Callable[[int, int], None],
     ) -> None:
-        """`request` asks the core for a checkpoint; `pruned` is told the oldest LSN still kept."""
+        """`request` asks the core for a checkpoint; `pruned` is told the oldest and
+        the newest LSN kept, in the vault's thread."""
         self.store = CheckpointStore(folder)
         self.state = VaultState()
         self.code_version = ""
@@ -189,9 +190,9 @@ class Vault:
     def _finish(self, manifest: Manifest, begun: BeginCheckpoint) -> None:
         self.store.finish(manifest, begun.control)
         self.store.prune(self._settings.kept)
-        whole = [entry.lsn for entry in self.store.ls() if entry.manifest is not None]
+        whole = [entry.lsn for entry in self.store.ls() if entry.damage is None]
         if len(whole) >= self._settings.kept:
-            self._loop.call_soon_threadsafe(self._pruned, whole[0])
+            self._pruned(whole[0], begun.lsn)
 
     def _discard(self, lsn: int) -> None:
         try:
