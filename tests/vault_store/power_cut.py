@@ -24,17 +24,18 @@ class File:
 
 @dataclass
 class Change:
-    """A change of a folder's names: an entry added under `new`, removed from `old`, or moved."""
+    """A change of a folder's names: `inode` is added under `new`, removed from `old`, or both."""
 
     old: str | None
     new: str | None
-    inode: "File | Folder | None" = None
+    inode: "File | Folder"
 
     def apply(self, entries: dict[str, "File | Folder"]) -> None:
-        """Make it, where what it starts from is there."""
-        inode = self.inode if self.old is None else entries.pop(self.old, None)
-        if self.new is not None and inode is not None:
-            entries[self.new] = inode
+        """Make it; a name that is another file's by now stays that file's."""
+        if self.old is not None and entries.get(self.old) is self.inode:
+            del entries[self.old]
+        if self.new is not None:
+            entries[self.new] = self.inode
 
 
 @dataclass
@@ -45,9 +46,15 @@ class Folder:
     durable: dict[str, "File | Folder"] = field(default_factory=dict[str, "File | Folder"])
     changes: list[Change] = field(default_factory=list[Change])
 
-    def change(self, old: str | None, new: str | None, inode: "File | Folder | None") -> None:
-        """Add, remove or move an entry; not durable."""
-        change = Change(old, new, inode)
+    def add(self, name: str, inode: "File | Folder") -> None:
+        """A new entry; not durable."""
+        self._change(Change(None, name, inode))
+
+    def move(self, old: str, new: str | None) -> None:
+        """Rename an entry, or remove it; not durable."""
+        self._change(Change(old, new, self.entries[old]))
+
+    def _change(self, change: Change) -> None:
         change.apply(self.entries)
         self.changes.append(change)
 
@@ -68,12 +75,12 @@ class RecordedDisk(RealDisk):
 
     def make_folder(self, path: Path) -> None:
         if not path.exists():
-            self._parent(path).change(None, path.name, Folder())
+            self._parent(path).add(path.name, Folder())
         super().make_folder(path)
         self._note()
 
     def open_new(self, path: Path) -> int:
-        self._parent(path).change(None, path.name, File())
+        self._parent(path).add(path.name, File())
         self._note()
         return super().open_new(path)
 
@@ -90,7 +97,7 @@ class RecordedDisk(RealDisk):
     def write_synced(self, path: Path, content: bytes) -> None:
         super().write_synced(path, content)
         file = File(content)
-        self._parent(path).change(None, path.name, file)
+        self._parent(path).add(path.name, file)
         self._note()
         if self._planted != f"{path.name} not synced":
             file.durable = content
@@ -110,7 +117,7 @@ class RecordedDisk(RealDisk):
             self.remove(old)
             return
         super().rename(old, new)
-        self._parent(old).change(old.name, new.name, None)
+        self._parent(old).move(old.name, new.name)
         self._note()
 
     def remove(self, path: Path) -> None:
@@ -119,9 +126,9 @@ class RecordedDisk(RealDisk):
         folder = self._find(path)
         assert isinstance(folder, Folder)
         for name in list(folder.entries):
-            folder.change(name, None, None)
+            folder.move(name, None)
             self._note()
-        self._parent(path).change(path.name, None, None)
+        self._parent(path).move(path.name, None)
         self._note()
         super().remove(path)
 
