@@ -72,9 +72,9 @@ class Heart:
 
     def _turn(self) -> None:
         self._poll.poll(self._timeout_ms())
+        self._read_messages()
         for signum in self._signals.read():
             self._do(self._decisions.signalled(time.monotonic(), signum))
-        self._read_messages()
         self._bury()
         now = time.monotonic()
         if self._exit is None:

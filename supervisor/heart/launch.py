@@ -69,7 +69,6 @@ def receive_inheritance() -> Inheritance:
 
 
 def _wait_for_wake(line: socket.socket) -> list[tuple[str, int]]:
-    os.environ.pop("WATCHDOG_PID", None)
     with line:
         space = socket.CMSG_SPACE(4 * SCM_MAX_FD)
         message, ancillary, _, _ = line.recvmsg(WAKE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)

@@ -111,7 +111,8 @@ class Notifier:
             del self._unsent[name]
         if self._state_unsent:
             fields = {"READY": "1"} if self._ready else {}
-            self._state_unsent = not self._send({**fields, "STATUS": self._status})
+            fields |= {"STATUS": self._status} if self._status else {}
+            self._state_unsent = not self._send(fields)
         return not self._state_unsent
 
     def renew(self, address: str) -> None:

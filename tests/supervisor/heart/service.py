@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from osupervisor.supervisor.heart import pid_file
 from osupervisor.supervisor.heart.run_folder import RunFolder
 
 PARROT = [sys.executable, "-B", str(Path(__file__).parent / "programs" / "parrot.py")]
@@ -109,6 +108,12 @@ class Service:
         _, stderr = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, stderr
 
+    def kill_heart(self) -> None:
+        """SIGKILL to the heart that the test started; its stderr may live on."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(timeout=PATIENCE_S)
+
     def stop(self, signum: int = signal.SIGTERM) -> tuple[int, str]:
         assert self.process is not None
         self.process.send_signal(signum)
@@ -120,15 +125,31 @@ class Service:
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
+    def hearts(self) -> list[int]:
+        """The processes that were started as hearts of this data folder, and live."""
+        found: list[int] = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                command = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if os.fsencode(self.data) in command and lives(int(name)):
+                found.append(int(name))
+        return found
+
     def clean_up(self) -> None:
         """Stop what the test left: a heart that is only killed would be revived."""
-        heart = pid_file.holder(str(self.data)) if self.data.is_dir() else None
-        if heart is not None:
-            for signum in (signal.SIGCONT, signal.SIGTERM, signal.SIGQUIT):
-                send(heart, signum)
-            wait_for(lambda: not lives(heart))
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
+        for pid in self.stray_pids:
+            send(pid, signal.SIGSTOP)  # no more reviving
+
+        def no_heart_is_left() -> bool:
+            hearts = self.hearts()
+            for heart in hearts:
+                for signum in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCONT):
+                    send(heart, signum)
+            return not hearts
+
+        wait_for(no_heart_is_left)
         for pid in self.stray_pids:
             send(pid, signal.SIGKILL)
         if self.process is not None:

@@ -62,6 +62,7 @@ def test_two_hundred_kills_keep_sockets_and_store_and_leak_nothing(service: Serv
         assert service.ask(f"store brain.{number}.hot") == 0
     names = [f"brain.{number}.hot" for number in range(5)]
     inode = (service.data / "run" / "osupervisor.sock").stat().st_ino
+    assert service.ask("barrier") is True
     who = service.who()
     heart_before, supervisor_before = descriptors(service.pid), len(who["fds"])
     pauses: list[float] = []
@@ -147,3 +148,16 @@ def test_the_store_is_bounded_and_says_so(service: Service) -> None:
     assert len(descriptors(service.pid)) < 230
     assert any("more than 200 descriptors" in line["message"] for line in service.journal())
     assert len(service.next_supervisor(service.kill_supervisor())["stored"]) == 200
+
+
+def test_a_supervisor_may_go_on_in_another_process(service: Service) -> None:
+    old = service.start().who()["pid"]
+    child = service.ask("molt")
+    service.stray_pids.add(child)
+    wait_for(lambda: not lives(old))
+    wait_for(lambda: service.ask("barrier"))
+    assert service.who()["pid"] == child
+    assert service.ask("store brain.1.hot") == 0
+    os.kill(child, signal.SIGKILL)
+    assert service.next_supervisor(child)["stored"] == ["brain.1.hot"]
+    assert any("was killed by SIGKILL" in line["message"] for line in service.journal())

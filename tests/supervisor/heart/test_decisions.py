@@ -32,7 +32,7 @@ def ready(limits: Limits = LIMITS) -> Decisions:
 
 def test_start_then_ready() -> None:
     decisions = started()
-    assert decisions.phase is Phase.STARTING
+    assert decisions.phase.value == "starting"
     assert decisions.due() == 60
     assert quiet(decisions.told(1.0, READY)) == [Tell(READY)]
     assert decisions.phase is Phase.READY
