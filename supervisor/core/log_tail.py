@@ -39,8 +39,8 @@ class LogTail:
     """L, d, the batch, the ring of newest records, and the answers that wait for d."""
 
     __slots__ = (
-        "always", "batch", "control_lsn", "control_size", "durable", "last", "next_lsn", "ring", "since_control",
-        "waiting",
+        "always", "batch", "control_lsn", "control_size", "durable", "last", "next_lsn", "ring",
+        "since_control", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -63,7 +63,7 @@ class LogTail:
         self.since_control = since_control
         self.control_size = 0
         self.control_lsn = 0
-        """The newest control record written by this core; 0: none yet."""
+        """The newest control record that this core wrote; 0: none yet."""
         self.waiting: deque[tuple[int, Waiter, bytes | None]] = deque()
         """(LSN, waiter, outcome) of what is appended and not durable, for those that want it so.
         None for the outcome: it is read from the log."""

@@ -17,12 +17,15 @@ from osupervisor.supervisor.core.outbox import ForkBrain
 from osupervisor.supervisor.runtime import brain_process
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.engine import Engine
+from osupervisor.supervisor.runtime.exit_info import exit_status
 from osupervisor.supervisor.runtime.port import Note, Response
 
 RESPAWN_DELAY_S = 0.005
 """After a promotion the request in flight goes first; then the new primary is forked."""
 LOADS_MAX = 8
 """A brain that has loaded so often and still isn't up to date never will be."""
+CLOSED_PORT_S = 0.5
+"""A brain that is dying closes its port a little before its death is noticed."""
 EXIT_WAIT_S = 2.0
 """How long a death's report waits for the exit status."""
 
@@ -77,6 +80,24 @@ class Brains:
         self._statuses: dict[int, int] = {}
         self._by_pid: dict[int, BrainProcess] = {}
         self._refill: asyncio.TimerHandle | None = None
+
+    def rows(self) -> list[dict[str, object]]:
+        """The brains for `system.tree`."""
+        primary = self._engine.core.primary
+        holder = 0 if primary is None else primary.id
+        return [
+            {
+                "id": f"brain-{process.id}",
+                "type": "worker",
+                "phase": "running" if process.ready else "starting",
+                "pid": process.pid,
+                "role": "primary"
+                if primary is not None and primary.id == process.id
+                else "standby",
+                "children": [],
+            }
+            for process in self.by_id.values()
+        ]
 
     # --- population
 
@@ -197,8 +218,12 @@ class Brains:
     def closed(self, brain: int) -> None:
         """End of file: it has closed its port, or it is dying and the watch will say so soon."""
         process = self.by_id.get(brain)
-        if process is not None:
-            self._loop.call_later(0.5, self._still_there, process)
+        if process is None:
+            return
+        if process.pid == 0:
+            self._loop.call_soon(self._gone, process)
+        else:
+            self._loop.call_later(CLOSED_PORT_S, self._still_there, process)
 
     def _still_there(self, process: BrainProcess) -> None:
         if not process.gone:
@@ -282,7 +307,7 @@ class Brains:
         self.by_id.pop(process.id, None)
         self._engine.ports.pop(process.id, None)
         self._bury(process, was_primary)
-        if not process.ready and not self.stopping:
+        if process.pid and not process.ready and not self.stopping:
             self._events.start_failed(process)
         else:
             self.refill_soon()
@@ -300,6 +325,8 @@ class Brains:
     def _report(self, process: BrainProcess, was_primary: bool) -> None:
         if process.pidfd < -1:
             return
+        if process.status is None and process.pidfd >= 0:
+            process.status = exit_status(process.pidfd)
         self._events.brain_died(process, was_primary)
         self._loop.remove_reader(process.output)
         os.close(process.output)

@@ -25,8 +25,8 @@ from osupervisor.wal.record import Kind
 TURN_EVENTS = 32
 STREAM_BYTES = 64 * 1024
 STREAM_S = 0.002
-"""Records wait so long, or until there are so many bytes, before a follower is woken: it
-then applies many at once, and leaves the cores to those who serve. A promotion waits for neither."""
+"""Records wait so long, or until there are so many bytes of them, before a follower is woken: it
+applies many at once, and leaves the cores to those who serve. A promotion waits for neither."""
 TICK_S = 0.05
 """How often waiting calls, deadlines and due timers are looked at."""
 
@@ -48,8 +48,6 @@ class Engine:
         loop: asyncio.AbstractEventLoop,
         *,
         act: Callable[[Action], None],
-        sync_interval_s: float,
-        heal_interval_s: float,
     ) -> None:
         self.core = core
         self.disk = disk
@@ -59,26 +57,18 @@ class Engine:
         self.executing: Callable[[], int] = lambda: 0
         self._loop = loop
         self._act = act
-        self._sync_interval_s = sync_interval_s
-        self._heal_interval_s = heal_interval_s
         self._scheduled = False
         self._events = 0
-        self._timers: list[asyncio.TimerHandle] = []
         self._stream_timer: asyncio.TimerHandle | None = None
         self._stopped = False
 
     def start(self) -> None:
         self.core.at(self.clock.now_us())
-        self._every(TICK_S, self._tick)
-        self._every(self._sync_interval_s, self._sync)
-        self._every(self._heal_interval_s, self._heal)
         self.wake()
 
     def stop(self) -> None:
         """No turn after this one."""
         self._stopped = True
-        for timer in self._timers:
-            timer.cancel()
 
     def new_future(self) -> "asyncio.Future[bytes]":
         """For an outcome that is wanted inside the supervisor."""
@@ -125,7 +115,7 @@ class Engine:
         if core.out.answers:
             self._answer()
         if core.context.log.sync_wanted:
-            self._sync()
+            self.sync()
 
     def _send(self, brain: Brain) -> None:
         frames, brain.out = brain.out, []
@@ -162,11 +152,8 @@ class Engine:
         for connection in touched:
             connection.flush()
 
-    def sync_soon(self) -> None:
-        """Have what is appended made durable, without waiting for the interval."""
-        self._sync()
-
-    def _sync(self) -> None:
+    def sync(self) -> None:
+        """Have what is appended made durable, unless that is being done."""
         log = self.core.context.log
         if self.disk.busy or self.core.read_only or log.last == log.durable:
             return
@@ -181,7 +168,8 @@ class Engine:
         self.core.sync_failed(why)
         self.turn()
 
-    def _heal(self) -> None:
+    def heal(self) -> None:
+        """Try to write again what is not known durable, when the log takes no records."""
         if not self.core.read_only or self.disk.busy:
             return
         log = self.core.context.log
@@ -197,16 +185,8 @@ class Engine:
     def _not_healed(self, why: str) -> None:
         self.core.context.trouble = why
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """To be called each TICK_S: timeouts, timers that are due."""
         self.core.at(self.clock.now_us())
         self.core.tick(self.executing())
         self.turn()
-
-    def _every(self, interval_s: float, run: Callable[[], None]) -> None:
-        index = len(self._timers)
-
-        def fire() -> None:
-            self._timers[index] = self._loop.call_later(interval_s, fire)
-            run()
-
-        self._timers.append(self._loop.call_later(interval_s, fire))

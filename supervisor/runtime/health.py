@@ -69,15 +69,6 @@ class Health:
         self._looked_s = time.monotonic()
         self._sampled_s = 0.0
         self._pings = 0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        self._looked_s = time.monotonic()
-        self._timer = self._loop.call_later(LOOK_S, self._look)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
 
     def executing(self) -> int:
         """The n that the primary executes, 0 for none."""
@@ -95,8 +86,8 @@ class Health:
             return "degraded"
         return "healthy"
 
-    def _look(self) -> None:
-        self._timer = self._loop.call_later(LOOK_S, self._look)
+    def look(self) -> None:
+        """To be called each LOOK_S."""
         now = time.monotonic()
         late = max(0.0, now - self._looked_s - 2 * LOOK_S)
         passed, self._looked_s = now - self._looked_s - late, now

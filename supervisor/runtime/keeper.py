@@ -20,9 +20,10 @@ from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import RESPAWN_DELAY_S, Brains
 from osupervisor.supervisor.runtime.loading import Loading
 from osupervisor.supervisor.runtime.nursery import Nursery
+from osupervisor.supervisor.tree.child import Handle, Init
+from osupervisor.supervisor.tree.exit_status import status_cause
 from osupervisor.supervisor.tree.ladder import Ladder
 
-NURSERY_RETRY_S = 0.5
 OUTPUT_READ_BYTES = 65_536
 """Read at a time from a brain's output: what is more waits in the pipe, and the brain drops it."""
 
@@ -49,7 +50,6 @@ class Keeper:
         """`notify`: heart may have been revived meanwhile, so it is asked for each time."""
         self.nursery: Nursery | None = None
         self.warning = ""
-        self.stopping = False
         self.brains: Brains
         self._settings = settings
         self._hash_seed = hash_seed
@@ -58,26 +58,17 @@ class Keeper:
         self._loading = loading
         self._say = say
         self._events = events
+        self._init: Init | None = None
         self.ladder = Ladder(
             random.random,
             failures_max=settings.brain.start_failures_max,
             failures_period_s=settings.brain.start_failures_period_s,
         )
 
-    def start(self, epoch: int) -> None:
-        """Take over who outlived the last supervisor, then start the nursery."""
-        self._adopt(epoch)
-        self._start_nursery()
-
-    def stop(self) -> None:
-        self.stopping = True
-        if self.nursery is not None:
-            self.nursery.stop()
-            self.nursery = None
-
     # --- those that outlived the last supervisor
 
-    def _adopt(self, epoch: int) -> None:
+    def adopt(self, epoch: int) -> None:
+        """Take over the brains that heart kept. Once, before the nursery starts."""
         notify = self._notify()
         living, useless = adoption.survivors(notify.stored)
         for name in useless:
@@ -102,9 +93,8 @@ class Keeper:
 
     # --- the nursery
 
-    def _start_nursery(self) -> None:
-        if self.stopping:
-            return
+    def start_nursery(self, init: Init) -> Handle:
+        """The start function of the tree's child `nursery`."""
         path = Path(self._settings.data) / "logs" / "nursery.log"
         output = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
@@ -118,6 +108,9 @@ class Keeper:
             )
         finally:
             os.close(output)
+        self._init = init
+        init.ready()
+        return self.nursery
 
     def nursery_ready(self, version: str) -> None:
         self._say("info", "nursery.ready", code_version=version)
@@ -130,10 +123,10 @@ class Keeper:
         self._say("error", "nursery.failed", reason=self.warning, traceback=traceback)
         self._events.target_failed(self.warning, traceback)
 
-    def nursery_ended(self) -> None:
-        self._say("warning", "nursery.ended")
+    def nursery_ended(self, status: int) -> None:
         self.nursery = None
-        self._loop.call_later(NURSERY_RETRY_S, self._start_nursery)
+        if self._init is not None:
+            self._init.exited(status_cause(status))
 
     def spawn(self, brain: int, descriptors: list[int]) -> bool:
         return self.nursery is not None and self.nursery.spawn(brain, descriptors)

@@ -49,20 +49,16 @@ class Listener:
         self._connections_max = connections_max
         self._frame_timeout_s = frame_timeout_s
         self._token = token
-        self._sweep_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         for sock in self._sockets:
             sock.setblocking(False)
             self._loop.add_reader(sock.fileno(), self._accept, sock)
-        self._sweep_timer = self._loop.call_later(SWEEP_S, self._sweep)
 
     def stop(self) -> None:
         """Accept nothing more. Connections live on until `close`."""
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
-        if self._sweep_timer is not None:
-            self._sweep_timer.cancel()
 
     def close(self) -> None:
         self.stop()
@@ -101,9 +97,8 @@ class Listener:
         self.counters.accepted += 1
         self.connections.add(Connection(peer, self._serving, self.connections.discard, token))
 
-    def _sweep(self) -> None:
-        """End connections whose half frame does not get on."""
-        self._sweep_timer = self._loop.call_later(SWEEP_S, self._sweep)
+    def sweep(self) -> None:
+        """To be called each SWEEP_S: end connections whose half frame does not get on."""
         limit = time.monotonic() - self._frame_timeout_s
         for connection in list(self.connections):
             if 0.0 < connection.half_since_s < limit:

@@ -10,6 +10,7 @@ ends when this supervisor does; its brains live on. A change of the code needs a
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -29,7 +30,7 @@ class NurseryEvents(Protocol):
 
     def nursery_ready(self, version: str) -> None: ...
     def nursery_failed(self, traceback: str) -> None: ...
-    def nursery_ended(self) -> None: ...
+    def nursery_ended(self, status: int) -> None: ...
     def spawned(self, brain: int, pid: int) -> None: ...
     def exited(self, pid: int, status: int) -> None: ...
 
@@ -73,11 +74,16 @@ class Nursery:
         return True
 
     def stop(self) -> None:
-        """End it; the brains that it forked are not touched."""
-        self._close()
-        if self._process.poll() is None:
+        """Ask it to end; the brains that it forked are not touched."""
+        if self._open:
+            self.ready = False
+            with contextlib.suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+
+    def kill(self) -> None:
+        """End it by force. It is not reaped before `nursery_ended`, so its pid is its own."""
+        if self._open:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
 
     def _readable(self) -> None:
         while self._open:
@@ -111,8 +117,8 @@ class Nursery:
     def _end(self) -> None:
         self._readable()
         self._close()
-        self._process.wait()
-        self._events.nursery_ended()
+        code = self._process.wait()
+        self._events.nursery_ended(code << 8 if code >= 0 else -code)
 
     def _close(self) -> None:
         if self._open:

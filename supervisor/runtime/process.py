@@ -73,6 +73,5 @@ async def _serve(
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
-    service.start()
-    await service.stopped.wait()
+    await service.run()
     return EXIT_REFUSED if service.refused else 0

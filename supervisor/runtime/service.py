@@ -8,6 +8,7 @@ import asyncio
 import os
 import secrets
 from pathlib import Path
+from typing import cast
 
 from osupervisor.bridge import line
 from osupervisor.bridge.errors import BridgeError
@@ -27,7 +28,8 @@ from osupervisor.supervisor.core.outbox import (
 )
 from osupervisor.supervisor.heart.launch import Inheritance
 from osupervisor.supervisor.heart.notifier import Notifier
-from osupervisor.supervisor.runtime import methods, recovery
+from osupervisor.supervisor.runtime import application, methods, recovery
+from osupervisor.supervisor.runtime.application import Beat, Part
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import Brains, Population
 from osupervisor.supervisor.runtime.chaos import Chaos
@@ -35,21 +37,33 @@ from osupervisor.supervisor.runtime.clock import LogClock
 from osupervisor.supervisor.runtime.connection import Serving
 from osupervisor.supervisor.runtime.dead_letters import DeadLetters
 from osupervisor.supervisor.runtime.disk import Disk
-from osupervisor.supervisor.runtime.engine import Engine
-from osupervisor.supervisor.runtime.health import Health
+from osupervisor.supervisor.runtime.engine import TICK_S, Engine
+from osupervisor.supervisor.runtime.health import LOOK_S, Health
 from osupervisor.supervisor.runtime.heart_link import HeartLink
 from osupervisor.supervisor.runtime.keeper import Keeper, Say
-from osupervisor.supervisor.runtime.listener import Listener
+from osupervisor.supervisor.runtime.listener import SWEEP_S, Listener
 from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
 from osupervisor.supervisor.runtime.recovery import Recovered
 from osupervisor.supervisor.runtime.status import Status
 from osupervisor.supervisor.runtime.tape import Tape
 from osupervisor.supervisor.runtime.vault import CheckpointFailed, Vault
+from osupervisor.supervisor.tree.reports import (
+    CrashReport,
+    ProgressReport,
+    Report,
+    SupervisorReport,
+)
 from osupervisor.wal import reader
 from osupervisor.wal.placement import segment_lsns
 from osupervisor.wal.segment import segment_name
 
 VAULT_TICK_S = 1.0
+
+
+class TreeGaveUp(Exception):
+    """A part failed more often than the tree bears: this process ends, heart starts the next."""
+
+
 STOP_POLL_S = 0.01
 
 
@@ -81,6 +95,9 @@ class Service:
         self._wire_log(recovered)
         self._wire_brains(recovered)
         self._wire_clients(inheritance, token)
+        self.tree = application.build(
+            self._parts(), self.keeper.start_nursery, settings.supervision, self._report
+        )
 
     def _wire_log(self, recovered: Recovered) -> None:
         settings, loop = self.settings, self.loop
@@ -98,8 +115,6 @@ class Service:
             LogClock(recovered.fold.t_us),
             loop,
             act=self._act,
-            sync_interval_s=settings.wal.sync_interval_s,
-            heal_interval_s=settings.wal.heal_interval_s,
         )
         self.engine.on_trouble = self._trouble
 
@@ -135,7 +150,7 @@ class Service:
             letters=self.letters,
             chaos=Chaos(self.engine, self.brains, loop, allowed=settings.chaos.allowed),
             schema=lambda: self._schema,
-            tree=lambda: {},
+            tree=self._tree_map,
             metrics=lambda: "",
             crashes=lambda params: [],
             segments=lambda: [segment_name(each) for each in segment_lsns(self._storage)],
@@ -162,14 +177,40 @@ class Service:
 
     # --- life
 
-    def start(self) -> None:
+    async def run(self) -> None:
+        """Serve until `request_stop` has done its work, or the tree gives up."""
         self.vault.store.prepare()
         self.engine.start()
-        self.health.start()
         self.heart.start()
-        self.keeper.start(self.core.context.fold.epoch)
-        self.listener.start()
-        self.loop.call_later(VAULT_TICK_S, self._vault_tick)
+        self.keeper.adopt(self.core.context.fold.epoch)
+        await self.tree.start()
+        ended = self.loop.create_task(self.tree.wait())
+        stopped = self.loop.create_task(self.stopped.wait())
+        await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if self._stop_task is None:
+            raise TreeGaveUp(str(ended.result()))
+        await self._stop_task
+
+    def _parts(self) -> list[Part]:
+        """The tree's children, in start order."""
+        settings, engine = self.settings, self.engine
+        log_beats = (
+            Beat(TICK_S, engine.tick),
+            Beat(settings.wal.sync_interval_s, engine.sync),
+            Beat(settings.wal.heal_interval_s, engine.heal),
+        )
+        return [
+            Part("wal_manager", log_beats),
+            Part("memory_vault", (Beat(VAULT_TICK_S, self._vault_tick),)),
+            Part("health_monitor", (Beat(LOOK_S, self.health.look),)),
+            Part("telemetry", ()),
+            Part(
+                "listener",
+                (Beat(SWEEP_S, self.listener.sweep),),
+                self.listener.start,
+                self.listener.stop,
+            ),
+        ]
 
     def request_stop(self) -> None:
         """Stop; `stopped` is set at the end. Asked again, it changes nothing."""
@@ -187,16 +228,14 @@ class Service:
     async def _stop(self) -> None:
         self.status.stopping = True
         self.heart.stop()
-        self.listener.stop()
         await self._settle()
         if self.core.primary is not None and not self.core.read_only and not self.refused:
             await self._last_checkpoint()
         self.brains.stopping = True
-        self.health.stop()
         self.engine.turn()
-        self.engine.stop()
+        await self.tree.stop()
         await self.brains.stop(self.settings.brain.shutdown_s)
-        self.keeper.stop()
+        self.engine.stop()
         self.listener.close()
         self.vault.close()
         self.disk.close()
@@ -221,10 +260,26 @@ class Service:
             self._say("warning", "checkpoint.failed", reason=str(error))
 
     def _vault_tick(self) -> None:
-        if not self.status.stopping:
-            self.loop.call_later(VAULT_TICK_S, self._vault_tick)
-            if not self.core.read_only:
-                self.vault.tick(self.disk.bytes_appended, self.core.context.log.last)
+        if not self.status.stopping and not self.core.read_only:
+            self.vault.tick(self.disk.bytes_appended, self.core.context.log.last)
+
+    def _tree_map(self) -> dict[str, object]:
+        """The supervision tree, with the brains beside the nursery that forks them."""
+        children = application.as_map(self.tree.tree())
+        for child in children:
+            if child["id"] == "brain_manager":
+                child["children"] = [*cast("list[object]", child["children"]), *self.brains.rows()]
+        return {"id": "osupervisor", "type": "supervisor", "children": children}
+
+    def _report(self, report: Report) -> None:
+        match report:
+            case CrashReport(_, child, cause):
+                self._say("error", "child.crashed", child=child.id, cause=str(cause))
+            case SupervisorReport(name, context, cause, offender):
+                fields = {"supervisor": name, "context": context, "cause": str(cause)}
+                self._say("warning", "supervisor.report", child=offender.id, **fields)
+            case ProgressReport(name, started):
+                self._say("debug", "child.started", supervisor=name, child=started.id)
 
     def _heart_revived(self, trouble: str) -> None:
         if trouble:
@@ -317,22 +372,22 @@ class Service:
         return self.core.context.log.durable
 
     def sync_soon(self) -> None:
-        self.engine.sync_soon()
+        self.engine.sync()
 
     def _pruned(self, oldest_lsn: int, newest_lsn: int) -> None:
         """In the vault's thread: the control record of the newest checkpoint is the newest that
         is certain to stand."""
         try:
             names = self.tape.trim(oldest_lsn, newest_lsn, self.engine.clock.now_us())
-        except OSError:
-            self.loop.call_soon_threadsafe(
-                lambda: self._say("warning", "tape.not_trimmed", reason=str(error))
-            )
+        except OSError as error:
+            self._say_later("warning", "tape.not_trimmed", reason=str(error))
             return
         if names:
-            self.loop.call_soon_threadsafe(
-                lambda: self._say("info", "tape.trimmed", segments=len(names), first=names[0])
-            )
+            self._say_later("info", "tape.trimmed", segments=len(names), first=names[0])
+
+    def _say_later(self, level: str, event: str, **fields: object) -> None:
+        """From another thread."""
+        self.loop.call_soon_threadsafe(lambda: self._say(level, event, **fields))
 
     # --- what happens
 
