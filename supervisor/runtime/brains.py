@@ -91,9 +91,7 @@ class Brains:
                 "type": "worker",
                 "phase": "running" if process.ready else "starting",
                 "pid": process.pid,
-                "role": "primary"
-                if primary is not None and primary.id == process.id
-                else "standby",
+                "role": "primary" if process.id == holder else "standby",
                 "children": [],
             }
             for process in self.by_id.values()
