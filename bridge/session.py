@@ -118,6 +118,8 @@ class Session:
             bodies, fault = list(error.frames), error
         events: list[Event] = []
         for body in bodies:
+            if self.closing:
+                return events
             call: Call | None = None
             if self.state is State.OPEN:  # A call leaves it so: the hot path needs no table.
                 try:
@@ -126,9 +128,7 @@ class Session:
                     events.append(self._refuse(error))
                     continue
             events.append(self._receive_other(body) if call is None else call)
-            if self.closing:
-                return events
-        if fault is not None:
+        if fault is not None and not self.closing:
             events.append(self._refuse(fault))
         return events
 
