@@ -19,7 +19,7 @@ def main() -> None:
         os.execv(command[0], command)
     _name_package("osupervisor", [])
     _name_package("osupervisor.supervisor", [os.path.dirname(HERE)])
-    from osupervisor.supervisor.heart.heart import main as heart_main
+    from osupervisor.supervisor.heart.boot import main as heart_main
 
     sys.exit(heart_main(sys.argv[1:]))
 

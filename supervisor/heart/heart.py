@@ -7,9 +7,7 @@ that could be another's by now.
 """
 
 import os
-import resource
 import select
-import sys
 import time
 from collections.abc import Iterable, Mapping
 
@@ -19,20 +17,16 @@ from osupervisor.supervisor.heart.backoff import Backoff
 from osupervisor.supervisor.heart.command import HEART_ARGUMENTS
 from osupervisor.supervisor.heart.decisions import Decisions, Limits
 from osupervisor.supervisor.heart.descriptor_store import StoreFullError, close_all
-from osupervisor.supervisor.heart.errors import HeartError, UsageError
 from osupervisor.supervisor.heart.holdings import Holdings
 from osupervisor.supervisor.heart.inbox import Datagram, receive
 from osupervisor.supervisor.heart.journal import Journal
 from osupervisor.supervisor.heart.leftovers import kill_children, kill_stored
-from osupervisor.supervisor.heart.listen_environment import FIRST_FD, take
 from osupervisor.supervisor.heart.notification import REFUSED, number, parse
 from osupervisor.supervisor.heart.options import SEPARATOR, Options
-from osupervisor.supervisor.heart.options import parse as parse_options
-from osupervisor.supervisor.heart.process import OPEN_MAX, Process, reap, spawn
+from osupervisor.supervisor.heart.process import Process, reap, spawn
 from osupervisor.supervisor.heart.signal_queue import SignalQueue
-from osupervisor.supervisor.heart.small_process import become_subreaper, trim_memory
 from osupervisor.supervisor.heart.spare import Spare
-from osupervisor.supervisor.heart.upstream import Upstream, upstream_of_environment
+from osupervisor.supervisor.heart.upstream import Upstream
 
 DATAGRAMS_PER_ROUND = 1000  # a flood of messages must not keep heart from anything else
 OPEN_FILES_WANTED = 65_536
@@ -43,14 +37,19 @@ class Heart:
     """One service's heart; `run` returns the exit status."""
 
     def __init__(
-        self, options: Options, holdings: Holdings, journal: Journal, upstream: Upstream
+        self,
+        options: Options,
+        holdings: Holdings,
+        journal: Journal,
+        upstream: Upstream,
+        signals: SignalQueue,
     ) -> None:
         self._options = options
         self._holdings = holdings
         self._journal = journal
         self._upstream = upstream
-        self._decisions = Decisions(limits_of(options))
-        self._signals = SignalQueue()
+        self._decisions = Decisions(_limits(options))
+        self._signals = signals
         self._poll = select.poll()
         self._poll.register(self._signals.fd, select.POLLIN)
         self._poll.register(holdings.inbox, select.POLLIN)
@@ -143,7 +142,7 @@ class Heart:
             self._read_messages()
             if self._supervisor is supervisor:  # else its last message was MAINPID
                 self._forget()
-                self._do(self._decisions.ended(time.monotonic(), status, jitter()))
+                self._do(self._decisions.ended(time.monotonic(), status, _jitter()))
 
     def _do(self, actions: Iterable[Action]) -> None:
         for action in actions:
@@ -170,7 +169,7 @@ class Heart:
             self._watch(process or self._spawn_supervisor())
         except OSError as error:
             self._journal.say("error", f"cannot start a supervisor: {error.strerror}")
-            self._do(self._decisions.ended(time.monotonic(), None, jitter()))
+            self._do(self._decisions.ended(time.monotonic(), None, _jitter()))
 
     def _wake_spare(self) -> Process | None:
         """None: there is no spare after all."""
@@ -240,33 +239,7 @@ class Heart:
         return exit_action.status
 
 
-def main(arguments: list[str]) -> int:
-    """Heart, from its command line on; returns the exit status (2: the arguments are wrong)."""
-    _open_standard_descriptors()
-    try:
-        options = parse_options(arguments)
-    except UsageError as error:
-        print(f"heart: {error}", file=sys.stderr)
-        return 2
-    options = options._replace(data=os.path.abspath(options.data))
-    inherited = take(any_pid=bool(options.adopt))
-    os.closerange(FIRST_FD + len(inherited), OPEN_MAX)  # what a shell or a CI job left open
-    journal = Journal(options.data, options.foreground, options.log_bytes, options.logs_kept)
-    upstream = upstream_of_environment(time.monotonic())
-    try:
-        holdings = Holdings(options, inherited)
-        become_subreaper()
-        _raise_open_files()
-        _name_process()
-        trim_memory()
-        return Heart(options, holdings, journal, upstream).run()
-    except HeartError as error:
-        journal.say("error", str(error))
-        upstream.tell({"STATUS": str(error), "EXIT_STATUS": str(REFUSED)})
-        return 1
-
-
-def limits_of(options: Options) -> Limits:
+def _limits(options: Options) -> Limits:
     """The options that the decisions need."""
     return Limits(
         ready_timeout_s=options.ready_timeout_s,
@@ -278,30 +251,6 @@ def limits_of(options: Options) -> Limits:
     )
 
 
-def jitter() -> float:
+def _jitter() -> float:
     """A random number in [0, 1); `random` costs 1 MB."""
     return int.from_bytes(os.urandom(4), "big") / 2**32
-
-
-def _open_standard_descriptors() -> None:
-    """0, 1 and 2 are open, so that no socket lands there."""
-    fd = os.open(os.devnull, os.O_RDWR)
-    while fd < 3:
-        os.set_inheritable(fd, True)
-        fd = os.open(os.devnull, os.O_RDWR)
-    os.close(fd)
-
-
-def _raise_open_files() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    ceiling = OPEN_FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_WANTED)
-    if soft != resource.RLIM_INFINITY and soft < ceiling:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
-
-
-def _name_process() -> None:
-    try:
-        with open("/proc/self/comm", "w", encoding="ascii") as file:
-            file.write(COMM)
-    except OSError:
-        return  # a name for people, no more
