@@ -51,7 +51,16 @@ class Arguments:
     with keyword arguments the names and types follow (see `_shape`).
     """
 
-    __slots__ = ("_kinds", "_names", "_positional", "_required", "_validate", "exact", "op")
+    __slots__ = (
+        "_kinds",
+        "_names",
+        "_positional",
+        "_required",
+        "_simple",
+        "_validate",
+        "exact",
+        "op",
+    )
 
     def __init__(self, op: str, function: Callable[..., Any]) -> None:
         """Raises pydantic's own errors where an annotation can't be resolved or checked."""
@@ -63,9 +72,11 @@ class Arguments:
         self._names = tuple(parameter.name for parameter in parameters)
         self._positional = sum(parameter.positional for parameter in parameters)
         self._required = sum(parameter.required for parameter in parameters)
-        variadic = any(p.kind in _VARIADIC for p in inspect.signature(function).parameters.values())
-        self._kinds = [() if variadic else parameter.exact for parameter in parameters]
-        self.exact: set[Shape] = set(self._exact_positional())
+        self._kinds = [parameter.exact for parameter in parameters]
+        self._simple = all(parameter.plain_default for parameter in parameters) and not any(
+            p.kind in _VARIADIC for p in inspect.signature(function).parameters.values()
+        )
+        self.exact: set[Shape] = set(self._exact_positional() if self._simple else ())
 
     def check(
         self, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -83,7 +94,7 @@ class Arguments:
         except ValidationError as error:
             problems = [self._problem(item) for item in error.errors(include_url=False)]
             raise ArgumentsError(self.op, problems) from None
-        if kwargs and self._is_exact(args, kwargs) and len(self.exact) < _EXACT_MAX:
+        if self._simple and self._is_exact(args, kwargs) and len(self.exact) < _EXACT_MAX:
             self.exact.add(shape)
         return cast(tuple[tuple[Any, ...], dict[str, Any]], checked)
 
@@ -170,10 +181,10 @@ def _shown(value: object) -> str:
 
 def _strict(node: Any) -> Any:
     """The schema with scalars strict where the author has not said otherwise."""
-    kind: Any = node.__class__
-    if kind in (list, tuple):
-        return kind(map(_strict, node))
-    if kind is not dict:
+    kind = type(node).__name__
+    if kind in ("list", "tuple"):
+        return type(node)(map(_strict, node))
+    if kind != "dict":
         return node
     schema: dict[str, Any] = node
     strict = {k: v if k in _OPAQUE else _strict(v) for k, v in schema.items()}
@@ -201,26 +212,27 @@ def _parameter(item: Any) -> "_Parameter":
     required = node["type"] != "default"
     default: object = None if required else node.get("default", _parameter)
     node = node if required else node["schema"]
-    plain = type(default) in (_NONE, bool, int, float, str, bytes)
     mode = item.get("mode", "positional_or_keyword")
     return _Parameter(
         name=item["name"],
         positional=mode != "keyword_only",
         required=required,
-        exact=_exact_types(node) if plain and mode != "positional_only" else (),
+        exact=_exact_types(node) if mode != "positional_only" else (),
+        plain_default=type(default) in (_NONE, bool, int, float, str, bytes),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
-    """`exact`: the types that validation gives back unchanged; none where that can't be said, or
-    where a default is mutable and has to be copied.
+    """`exact`: the types that validation gives back unchanged; none where that can't be said.
+    `plain_default`: there is no default, or one that no call can change.
     """
 
     name: str
     positional: bool
     required: bool
     exact: tuple[type, ...]
+    plain_default: bool
 
 
 def _exact_types(node: Any) -> tuple[type, ...]:

@@ -18,13 +18,7 @@ def write(file_fd: int, pipe_fd: int, tree: StateTree, lsn: int, level: int = DE
     os.nice(CHECKPOINT_NICENESS)
     try:
         summary = write_state(file_fd, tree.root, tree.hot, level)
-        result: dict[str, object] = {
-            "lsn": lsn,
-            "bytes": summary.bytes,
-            "raw_bytes": summary.raw_bytes,
-            "sha256": summary.sha256,
-            "keys": summary.keys,
-        }
+        result: dict[str, object] = {"lsn": lsn, **summary.as_map()}
         code = 0
     except Exception as error:
         result = {"error": f"{type(error).__name__}: {error}"}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from osupervisor.brain.errors import BrainError, EffectError, UnpackableError
 from osupervisor.brain.packing import array_header, decode, pack
@@ -21,6 +21,12 @@ EVENT_NAME_BYTES_MAX = 256
 EFFECTS_MAX = 10_000
 """Effects of one request; a loop that asks for effects without end is found here."""
 NO_EFFECTS = b"\x90"
+
+_PARTS: Final = {
+    "emit": ("emit", "event", "payload"),
+    "after": ("after", "delay", "op", "args", "kwargs"),
+    "cast": ("cast", "op", "args", "kwargs"),
+}
 
 Key = tuple[Any, ...] | str
 CheckArguments = Callable[[str, Sequence[Any], Mapping[str, Any]], None]
@@ -120,9 +126,18 @@ class Context:
         if len(self.effects) >= EFFECTS_MAX:
             raise EffectError(name, f"found more than {EFFECTS_MAX} effects in one request")
         try:
-            self.effects.append(pack(effect))
-        except UnpackableError as error:
-            raise EffectError(name, str(error)) from None
+            self.effects.append(pack(effect, name))
+        except UnpackableError:
+            for part, value in zip(_PARTS[name], effect, strict=True):
+                _check_part(name, part, value)
+            raise
+
+
+def _check_part(effect: str, part: str, value: object) -> None:
+    try:
+        pack(value, part)
+    except UnpackableError as error:
+        raise EffectError(effect, str(error)) from None
 
 
 def unpack_effects(packed: bytes) -> list[list[Any]]:

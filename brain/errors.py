@@ -74,4 +74,11 @@ class PortError(BrainError):
 
 
 class FollowerError(BrainError):
-    """A record that doesn't follow the own LSN, or can't be applied; the brain ends."""
+    """A record that doesn't follow the own LSN, or can't be applied; the brain ends.
+
+    `lsn` is that of the commit that can't be applied, 0 where it isn't known.
+    """
+
+    def __init__(self, reason: str, lsn: int = 0) -> None:
+        self.lsn = lsn
+        super().__init__(reason)

@@ -32,8 +32,6 @@ _NIL_OUTCOME = NIL + NIL
 Executed = tuple[bytes, bytes | None, bytes, Any]
 """outcome, ops (None: a query), effects, undo (None: nothing to undo)."""
 
-_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
-
 
 class Executor:
     """Runs requests on one brain object and its state tree."""
@@ -81,7 +79,7 @@ class Executor:
             if result is None:
                 outcome = _NIL_OUTCOME
             else:
-                outcome = NIL + (encode(result) if type(result) in _SCALARS else pack(result))
+                outcome = NIL + pack(result, "result")
             effects = context.take_effects() if context.effects else NO_EFFECTS
             ops, undo = tree.finish()
         except BaseException as error:
@@ -101,7 +99,7 @@ class Executor:
     def state(self, path: Sequence[Any]) -> bytes:
         """The outcome of reading the state at `path`, an array of keys; `[]` is all of it."""
         try:
-            return _bounded(NIL + pack(self.tree.resolve(path)))
+            return _bounded(NIL + pack(self.tree.resolve(path), "state"))
         except BrainError as error:
             return failure.invalid_path(error)
 
@@ -129,7 +127,7 @@ class Executor:
         context.reading = True
         try:
             with self.tree.read_only():
-                outcome = _bounded(NIL + pack(method(*args, **kwargs)))
+                outcome = _bounded(NIL + pack(method(*args, **kwargs), "result"))
         except BaseException as error:
             outcome = failure.failed(error)
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from osupervisor.brain.errors import ArgumentsError, BrainError
-from osupervisor.brain.packing import pack
+from osupervisor.brain.packing import encode
 from osupervisor.brain.program import Program
 
 MESSAGE_CHARACTERS_MAX: Final = 4_096
@@ -19,7 +19,7 @@ _PACKAGE: Final = str(Path(__file__).resolve().parent) + "/"
 
 def outcome(code: str, message: str, hint: str, data: dict[str, Any]) -> bytes:
     """The packed outcome of an error."""
-    return pack({"code": code, "message": message, "hint": hint, "data": data}) + NIL
+    return encode({"code": code, "message": message, "hint": hint, "data": data}) + NIL
 
 
 def not_found(request: Any, program: Program) -> bytes:

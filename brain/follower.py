@@ -62,7 +62,7 @@ class Follower:
             if end - start > _NO_OPS_BYTES:
                 self.tree.apply(commit[start:end])
         except Exception as error:
-            raise FollowerError(f"LSN {lsn}: {error}") from error
+            raise FollowerError(f"LSN {lsn}: {error}", lsn) from error
 
 
 def parts_of(commit: bytes) -> tuple[bytes, bytes, bytes]:

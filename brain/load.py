@@ -96,7 +96,7 @@ def _replay(follower: Follower, index: int, fd: int, first: int, last: int) -> N
     except (CorruptRecordError, CorruptSegmentError) as error:
         raise _damaged(index, error) from error
     except FollowerError as error:
-        raise DamagedError(index, 0, 0, str(error)) from error
+        raise DamagedError(index, 0, error.lsn, str(error)) from error
     except OSError as error:
         raise DamagedError(index, 0, 0, f"can't be read: {error.strerror}") from error
     follower.lsn = last

@@ -57,26 +57,26 @@ def array_header(length: int) -> bytes:
     return b"\xdd" + length.to_bytes(4, "big")
 
 
-def pack(value: object) -> bytes:
+def pack(value: object, name: str) -> bytes:
     """`value` as MessagePack that any peer can read back.
 
-    Raises UnpackableError with the path inside of the value.
+    Raises UnpackableError with the path to the culprit, which begins with `name`.
     """
     try:
         packed = encode(value)
         if type(value) not in _SCALARS:
             decode(packed)
     except (TypeError, ValueError, OverflowError, UnicodeError, RecursionError) as error:
-        raise find_unpackable(value, error) from None
+        raise _find_unpackable(value, name, error) from None
     return packed
 
 
-def find_unpackable(value: object, cause: Exception) -> UnpackableError:
+def _find_unpackable(value: object, name: str, cause: Exception) -> UnpackableError:
     """The error that names the first place in `value` which can't be packed or read back."""
-    found = _find(value, (), set())
+    found = _find(value, (name,), set())
     if found is not None:
         return found
-    return UnpackableError((), f"{type(value).__name__}: {cause}", "return plain data instead")
+    return UnpackableError((name,), f"{type(value).__name__}: {cause}", "use plain data instead")
 
 
 def _find(value: Any, path: Path, above: set[int]) -> UnpackableError | None:

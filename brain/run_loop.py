@@ -206,6 +206,7 @@ class RunLoop:
 
     def _on_checkpoint(self, params: Any) -> None:
         lsn: int = params[0]
+        level: int = params[1] if len(params) > 1 else checkpoint.DEFAULT_LEVEL
         self._check_idle("checkpoint")
         if lsn != self._follower.lsn:
             raise PortError(f"a checkpoint of LSN {lsn}; the brain is at {self._follower.lsn}")
@@ -213,7 +214,7 @@ class RunLoop:
         self._port.flush()
         tree = self._executor.tree
         pid = fork.fork_child(
-            lambda: checkpoint.write(file_fd, pipe_fd, tree, lsn), [file_fd, pipe_fd]
+            lambda: checkpoint.write(file_fd, pipe_fd, tree, lsn, level), [file_fd, pipe_fd]
         )
         self._children.add(pid)
         close_all([file_fd, pipe_fd])

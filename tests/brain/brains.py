@@ -25,6 +25,10 @@ class Counter(Brain):
         self.state[name] = value
 
     @op
+    def double(self, name: str) -> None:
+        self.state[name] = self.state[name] * 2
+
+    @op
     def fail(self, name: str) -> None:
         self.state[name] = "half done"
         self.hot["fails"] += 1
@@ -57,9 +61,9 @@ class Counter(Brain):
         return size
 
     @op
-    def fill(self, count: int) -> int:
+    def fill(self, first: int, count: int) -> int:
         """`count` keys of 100 bytes."""
-        for index in range(count):
+        for index in range(first, first + count):
             self.state[f"key{index}"] = "v" * 100
         return len(self.state)
 

@@ -222,6 +222,13 @@ class BrainEnd:
         assert response.failure is None, response.failure
         return response.result
 
+    def read(self, op: str, *args: Any) -> Response:
+        """A query executed by a follower."""
+        self.send(port_messages.read_frame(2**62, request(op, *args)))
+        message = self.message()
+        assert message[:2] == [1, 2**62], message
+        return Response(message)
+
     def printed(self) -> str:
         """What the brain has printed so far and nobody has read."""
         data = b""
@@ -243,6 +250,10 @@ class BrainEnd:
     def kill(self, number: int) -> None:
         assert self.pid > 1
         os.kill(self.pid, number)
+
+    def keep_port(self) -> socket.socket:
+        """A copy of the port's end, so that `new_port` does not end it."""
+        return self.port.dup()
 
     def new_port(self, epoch: int) -> None:
         """What the next supervisor does: send a new port and a new output pipe over the line."""
