@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: `osupervisor COMMAND`. Starts at `main`; each command's module loads alone."""

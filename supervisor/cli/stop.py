@@ -1,0 +1,124 @@
+"""`osupervisor stop` and `restart`.
+
+heart is asked (SIGTERM), and everything below it is watched until it has ended. A second SIGTERM
+would make heart kill what it was stopping, so that of two `stop`s at once one only waits.
+"""
+
+import fcntl
+import os
+import signal
+import time
+from pathlib import Path
+
+import click
+
+from osupervisor.bridge.errors import BridgeError
+from osupervisor.bridge.methods import SYSTEM_STOP
+from osupervisor.supervisor.cli.failure import CliError, NotRunning, TimedOut
+from osupervisor.supervisor.cli.invocation import Invocation, command, heart_pid
+from osupervisor.supervisor.cli.printing import print_json, write
+from osupervisor.supervisor.cli.processes import Processes, family
+from osupervisor.supervisor.cli.values import duration
+
+STOP_S = 60.0
+LOCK = "stop.lock"
+
+_timeout = click.option(
+    "--timeout",
+    type=duration,
+    default=STOP_S,
+    show_default="60s",
+    help="How long to wait for its end.",
+)
+
+
+@command()
+@_timeout
+def stop(invocation: Invocation, timeout: float) -> None:
+    """Stop the service; returns when every process has ended."""
+    data = invocation.data
+    pids = stop_service(invocation, data, timeout)
+    if invocation.json:
+        print_json({"state": "stopped", "data": data, "pids": pids})
+    else:
+        write(f"stopped: {data}, {len(pids)} processes have ended")
+
+
+@command()
+@_timeout
+def restart(invocation: Invocation, timeout: float) -> None:
+    """Stop the service, and start it again with the same arguments.
+
+    The new one runs in the background, wherever the old one ran. Settings are read anew, from the
+    same files and variables.
+    """
+    from osupervisor.supervisor.cli.launch import read_arguments
+    from osupervisor.supervisor.cli.start import start_in_background
+
+    data = invocation.data
+    arguments = read_arguments(data)
+    if arguments is None:
+        if heart_pid(data) is None:
+            raise NotRunning(data)
+        hint = "run `osupervisor stop` and `osupervisor start` with the arguments that you want"
+        raise CliError(f"{data}/run/start.json doesn't tell how it was started", hint)
+    if heart_pid(data) is not None:
+        stop_service(invocation, data, timeout)
+    start_in_background(arguments, invocation.json, timeout)
+
+
+def stop_service(invocation: Invocation, data: str, timeout_s: float) -> list[int]:
+    """Stop it; the ids of the processes that ended. Raises NotRunning, TimedOut."""
+    deadline = time.monotonic() + timeout_s
+    heart = heart_pid(data)
+    if heart is None:
+        return _stop_without_heart(invocation, data, deadline)
+    pids = family(heart)
+    with Processes(pids) as processes:
+        lock = _first_to_stop(data)
+        if lock is not None:
+            processes.send(heart, signal.SIGTERM)
+            processes.send(heart, signal.SIGCONT)  # a stopped one reads no signals
+        try:
+            _wait(processes, data, deadline, timeout_s)
+        finally:
+            if lock is not None:
+                os.close(lock)
+    return pids
+
+
+def _stop_without_heart(invocation: Invocation, data: str, deadline: float) -> list[int]:
+    """A supervisor that somebody else than heart watches over. Raises NotRunning."""
+    timeout_s = max(0.001, deadline - time.monotonic())
+    with invocation.client() as client:
+        asker = client.with_options(timeout_s=min(timeout_s, 5.0))
+        pid = asker.status()["supervisor"]["pid"]
+        pids = family(pid)
+        with Processes(pids) as processes:
+            try:
+                asker.request(SYSTEM_STOP)
+            except BridgeError:  # it may end before it has answered
+                processes.send(pid, signal.SIGTERM)
+            _wait(processes, data, deadline, timeout_s)
+    return pids
+
+
+def _wait(processes: Processes, data: str, deadline: float, timeout_s: float) -> None:
+    if not processes.wait(deadline):
+        left = processes.alive
+        raise TimedOut(
+            f"{data}: after {timeout_s:g} s these processes are left: {', '.join(map(str, left))}",
+            "`osupervisor stop` once more kills them at once",
+            {"pids": left},
+        )
+
+
+def _first_to_stop(data: str) -> int | None:
+    """The lock of `stop`, to be closed. None: another `stop` has asked already."""
+    lock = os.open(Path(data, "run", LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
