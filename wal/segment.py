@@ -19,6 +19,7 @@ Other names in the directory: `.tmp` (a segment being made, removed by the next 
 (what a reopened segment replaced), `.broken` (what repair replaced).
 """
 
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ TORN_SUFFIX: Final = ".torn"
 BROKEN_SUFFIX: Final = ".broken"
 _DIGITS: Final = 20
 
+_NAME = re.compile(rf"([0-9]{{{_DIGITS}}}){re.escape(SUFFIX)}")
 _HEAD = struct.Struct(">8sIIQ16s20x")
 _CRC = struct.Struct("<I")
 
@@ -56,10 +58,8 @@ def segment_name(first_lsn: int) -> str:
 
 def first_lsn_of(name: str) -> int | None:
     """The first LSN of the segment called `name`; None when that isn't a segment's name."""
-    digits = name.removesuffix(SUFFIX)
-    if len(digits) != _DIGITS or len(name) != _DIGITS + len(SUFFIX) or not digits.isdecimal():
-        return None
-    return int(digits)
+    matched = _NAME.fullmatch(name)
+    return None if matched is None else int(matched[1])
 
 
 def encode_header(header: SegmentHeader) -> bytes:

@@ -228,17 +228,23 @@ class DiskFile:
         return bytes(self._inode.cache[offset : offset + size])
 
     def write(self, offset: int, data: bytes | memoryview) -> int:
-        """Crashes and errors may leave any part of it behind, as real ones do."""
+        """A crash leaves any part of it behind. An error leaves some in the cache that was not
+        reported, as no kernel is known to do; it doesn't go to the platter.
+        """
         self._check(writes=True)
-        partly = self._disk.rng.randint(0, len(data))
+        partly = bytes(data[: self._disk.rng.randint(0, len(data))])
         try:
             fault = self._disk.step(f"write {self._name} {offset} {len(data)}")
             self._disk.refuse_when_full(self._name)
-        except (Crash, OSError):
-            self._put(offset, bytes(data[:partly]))
+        except Crash:
+            self._put(offset, partly)
+            raise
+        except OSError:
+            size = max(len(self._inode.cache), offset + len(partly))
+            _put(self._inode.cache, offset, partly, size)
             raise
         if fault == "short":
-            data = data[: max(partly, 1)]
+            data = data[: max(len(partly), 1)]
             self._disk.faults[self._disk.steps + 1] = "ENOSPC"
         self._put(offset, bytes(data))
         self._disk.done(fault)

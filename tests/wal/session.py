@@ -59,9 +59,7 @@ class Session:
         self.readonly = False
         view = read_log(storage)
         records = view.raw(view.durable_lsn + 1)
-        self.writer: Writer = reopen(
-            storage, BOOT_ID, view.durable_lsn, records, SEGMENT_BYTES_MAX
-        )
+        self.writer: Writer = reopen(storage, BOOT_ID, view.durable_lsn, records, SEGMENT_BYTES_MAX)
         owed.durable = self.writer.durable_lsn
 
     def encode(self, kind: Kind, size: int, at: int) -> bytes:

@@ -1,6 +1,5 @@
 """The log against its oracle under any sequence of appends, faults, deaths and power cuts."""
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
