@@ -11,7 +11,8 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
+from math import inf
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
@@ -39,13 +40,16 @@ _SYNC_EVERY_BYTES = 8 << 20
 _PIECE_CHARS = 64 * 1024
 # How many values of an open container are looked at together, and tried in one instruction first.
 _TAKEN, _ATTEMPT_FIRST = NODES_MAX // 2, 512
+# How full an instruction is meant to be: some room for values that are larger than the last.
+_FILL = 0.9
 _ARRAY_HEADER_BYTES = 5
 _msgpack: Any = msgpack
 _FIXED: Final = frozenset({int, float, bool, type(None)})
+_TEXTS: Final = (str, bytes, bytearray)
+_CONTAINERS: Final = (dict, list, tuple)
 # Any, so that a test of a state's value leaves it Any.
 _MAPPING: Any = dict
-_CONTAINERS: Any = (dict, list, tuple)
-_TEXTS: Final = frozenset({str, bytes})
+_VALUES: Any = _MAPPING.values
 
 
 def write_state(
@@ -135,12 +139,12 @@ class _Open:
     def fitting(self) -> int:
         """How many of the values at hand go into the next instruction; 0: not even the first.
 
-        What fitted the last time is tried first, then less, until it fits.
+        As many are tried as would fill most of one, by what the last ones took.
         """
         count = min(self.attempt, len(self.values))
-        while count and not _fits((self.keys or [])[:count] + self.values[:count]):
+        while (used := _room_used((self.keys or [])[:count] + self.values[:count])) > 1:
             count //= 2
-        self.attempt = min(2 * count, _TAKEN) if count >= self.attempt else max(count, 1)
+        self.attempt = min(max(int(count * _FILL / max(used, 0.01)), 1), _TAKEN)
         return count
 
     def drop(self, count: int) -> None:
@@ -191,7 +195,7 @@ class _Walk:
             self._emit(Instruction.OPEN_KEY, isinstance(key, str))
             self._pieces(key)
             key = None
-            if _fits([value]):
+            if _room_used([value]) <= 1:
                 self._emit(Instruction.PUT, value)
                 return
         if isinstance(value, (str, bytes, bytearray)):
@@ -216,32 +220,30 @@ class _Walk:
         self._blocks.add(packed)
 
 
-def _fits(level: list[Any]) -> bool:
-    """Whether these values, with all below them, are small enough for one instruction.
+def _room_used(level: list[Any]) -> float:
+    """What share of an instruction these values need, with all below them; > 1: too much.
 
-    Looks level by level, since what is common (a level of nothing but texts, or of nothing but
-    numbers) is then seen by C code; stops as soon as it is too much.
+    Goes level by level and kind by kind, so that C code does what is done for each value, and
+    stops as soon as it is too much. No values need nothing.
     """
     nodes, chars = len(level), 0
     for _ in range(DEPTH_MAX):
-        kinds = set(map(type, level))
-        if kinds <= _FIXED:
-            return nodes <= NODES_MAX and chars <= CHARS_MAX
-        if kinds <= _TEXTS:
-            return nodes <= NODES_MAX and chars + sum(map(len, level)) <= CHARS_MAX
         below: list[Any] = []
-        for value in level:
-            if isinstance(value, (str, bytes, bytearray)):
-                chars += len(value)
-            elif isinstance(value, _CONTAINERS):
-                nodes += len(value)
+        kinds: set[type[Any]] = set(map(type, level))
+        for kind in kinds - _FIXED:
+            members: list[Any] = [value for value in level if type(value) is kind]
+            if issubclass(kind, _TEXTS):
+                chars += sum(map(len, members))
+            elif issubclass(kind, _CONTAINERS):
+                mapping = issubclass(kind, dict)
+                nodes += sum(map(len, members)) * (2 if mapping else 1)
                 if nodes > NODES_MAX:
-                    return False
-                below += value
-                if isinstance(value, _MAPPING):
-                    nodes += len(value)
-                    below += value.values()
-        if nodes > NODES_MAX or chars > CHARS_MAX:
-            return False
+                    return inf
+                below.extend(chain.from_iterable(members))
+                if mapping:
+                    below.extend(chain.from_iterable(map(_VALUES, members)))
+        used = max(nodes / NODES_MAX, chars / CHARS_MAX)
+        if used > 1 or not below:
+            return used
         level = below
-    return False
+    return inf
