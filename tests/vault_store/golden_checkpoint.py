@@ -19,7 +19,8 @@ STATE: dict[Any, Any] = {
     "long": "é漢🙂" * 60_000,
     "bytes": bytes(range(256)) * 600,
     "wide": {str(number): [number] for number in range(5_000)},
-    "k" * 70_000: {"under a long key": 1},
+    "many": [[number] for number in range(9_000)],
+    "k" * 140_000: {"under a long key": 1},
 }
 HOT: dict[str, int | float] = {"placed": 3, "load": 0.25}
 CONTROL = b"\x82\xa5epoch\x03\xa4done\x80"
