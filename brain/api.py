@@ -12,7 +12,6 @@ No other attribute can be assigned in it: what stands there would not be in the 
 in `__init__` are constants; `__init__` takes no arguments and sees no state.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
@@ -161,5 +160,5 @@ def _unassignable(brain: Brain, name: str) -> StateError:
 
 def mark_of(function: object) -> str | None:
     """`op`, `query` or `evolvable`; None for what carries no mark."""
-    mark = getattr(inspect.unwrap(function) if callable(function) else function, MARK, None)
+    mark = getattr(function, MARK, None)
     return mark if isinstance(mark, str) else None

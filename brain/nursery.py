@@ -117,6 +117,11 @@ def main(arguments: list[str]) -> int:
     _become_subreaper()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     diagnostics.install()
+    if os.environ.get("PYTHONHASHSEED", "random") == "random":
+        print(
+            "PYTHONHASHSEED is not set: the order of sets differs between processes",
+            file=sys.stderr,
+        )
     try:
         loaded = load_target(arguments[0])
     except LoadError as error:

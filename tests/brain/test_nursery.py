@@ -1,0 +1,121 @@
+"""The nursery as a process: what it says, what it forks, how it ends."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.brain.driver import BRAINS, WAIT_S, Nursery, nursery
+
+
+def test_nursery_tells_version_and_schema() -> None:
+    nest = Nursery(f"{BRAINS}:Counter")
+    version, schema = nest.expect_ready()
+    assert isinstance(version, str) and len(version) == 12
+    assert isinstance(schema, dict) and "add" in schema["ops"]
+    nest.close()
+    assert nest.process.returncode == 0, "end of file on its control socket ends it"
+
+
+def test_schema_too_long_for_a_datagram_comes_with_the_brain(tmp_path: Path) -> None:
+    path = tmp_path / "brain.py"
+    ops = "\n".join(
+        f"    @op\n    def op{n}(self, a: int, b: str): '{'x' * 200}'" for n in range(300)
+    )
+    path.write_text(f"from osupervisor.brain import Brain, op\nclass Big(Brain):\n{ops}\n")
+    with nursery_of(f"{path}:Big") as nest:
+        assert nest.expect_ready()[1] is None
+        assert len(nest.spawn("a").ready["schema"]["ops"]) == 300
+
+
+def test_target_that_cannot_be_loaded_is_told_and_ends_the_nursery(tmp_path: Path) -> None:
+    path = tmp_path / "brain.py"
+    for source, said in (
+        ("x = 1\n", "brain has no Counter"),
+        ("1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
+        ("class Counter(:\n", "SyntaxError"),
+    ):
+        path.write_text(source)
+        with nursery_of(f"{path}:Counter") as nest:
+            found = nest.said()
+            assert found is not None and found.name == "failed"
+            assert said in str(found.arguments[0])
+            assert nest.process.wait(WAIT_S) == 78
+            assert nest.process.stderr is not None
+            assert said in nest.process.stderr.read().decode()
+
+
+def test_wrong_usage_is_told() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "osupervisor.brain.nursery"], capture_output=True, check=False
+    )
+    assert (
+        done.returncode == 2 and b"usage: python -m osupervisor.brain.nursery TARGET" in done.stderr
+    )
+
+
+def test_brains_of_one_nursery_share_nothing() -> None:
+    with nursery() as nest:
+        first, second = nest.spawn("first"), nest.spawn("second")
+        theirs, others = (channels_of(pid) for pid in (second.pid, first.pid))
+        assert len(theirs) == 3, f"port, line and output alone: {theirs}"
+        assert not theirs & (others | channels_of(nest.process.pid))
+        first.port.close()
+        first.line.close()
+        assert nest.status_of(first.pid) == 0
+        assert second.ping() == {"lsn": 0, "epoch": 0}
+
+
+def test_many_brains_end_and_are_reported() -> None:
+    with nursery() as nest:
+        brains = [nest.spawn(str(n)) for n in range(8)]
+        for n, brain in enumerate(brains):
+            brain.kill(9 if n % 2 else 15)
+        statuses = [os.WTERMSIG(nest.status_of(brain.pid)) for brain in brains]
+        assert statuses == [15, 9] * 4
+
+
+def test_interrupt_of_the_terminal_is_not_for_brains() -> None:
+    with nursery() as nest:
+        brain = nest.spawn("a")
+        os.kill(nest.process.pid, 2)
+        brain.kill(2)
+        assert brain.ping() == {"lsn": 0, "epoch": 0}
+        assert nest.spawn("b").ping() == {"lsn": 0, "epoch": 0}
+
+
+def test_brain_has_no_input_and_its_own_output() -> None:
+    with nursery() as nest:
+        brain = nest.spawn("a")
+        assert os.readlink(f"/proc/{brain.pid}/fd/0") == "/dev/null"
+        one, two = (os.readlink(f"/proc/{brain.pid}/fd/{fd}") for fd in (1, 2))
+        assert one == two == os.readlink(f"/proc/self/fd/{brain.output}")
+
+
+def test_missing_hash_seed_is_warned_of() -> None:
+    for seed, warned in (("random", True), ("0", False)):
+        nest = Nursery(f"{BRAINS}:Counter", {"PYTHONHASHSEED": seed})
+        nest.expect_ready()
+        nest.control.close()
+        assert nest.process.stderr is not None
+        assert (b"PYTHONHASHSEED" in nest.process.stderr.read()) == warned
+        nest.close()
+
+
+def channels_of(pid: int) -> set[str]:
+    """The sockets and pipes that a process holds."""
+    links = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    return {link for link in links if link.startswith(("socket:", "pipe:"))}
+
+
+@contextmanager
+def nursery_of(target: str) -> Generator[Nursery]:
+    """A nursery that may or may not get ready, and its end."""
+    nest = Nursery(target)
+    try:
+        yield nest
+    finally:
+        nest.close()
