@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from osupervisor.bridge.address import Address, TcpAddress, connect
 from osupervisor.bridge.call_encoder import CallOptions
-from osupervisor.bridge.errors import AddressError, LocalProtocolError, RemoteProtocolError
+from osupervisor.bridge.errors import AddressError, LocalProtocolError
 from osupervisor.bridge.exchange import Exchange, State
 from osupervisor.bridge.pending import Pending
 
@@ -187,13 +187,10 @@ class AsyncLink:
         """Of the protocol: bytes were read."""
         if transport is not self._transport:
             return
-        now = monotonic()
-        try:
-            self._wake_all(self.exchange.receive(data, now))
-        except RemoteProtocolError as error:
+        self._wake_all(self.exchange.receive(data, monotonic()))
+        if self.exchange.state is State.DOWN:
             transport.abort()
             self._transport = None
-            self._wake_all(self.exchange.broken(now, error))
         if self.exchange.out:
             self._end_turn()
 

@@ -7,7 +7,7 @@ says what to write, what has been answered, and when to come back.
     ---------   ----------------------------   ----------------------------------------------
     down        start, `lost`, `refused`       `connected`
     greeting    `connected`, with a token      the answer to kernel.hello: up, or all fail
-    up          `connected`, without a token   `lost`
+    up          `connected`, without a token   `lost`, or nonsense from the service
 
 Entering `up` sends every unanswered request again, in order, each in the very bytes of its first
 sending: the service knows a call by its key and gives the first answer a second time. So each
@@ -31,6 +31,7 @@ from osupervisor.bridge.call_encoder import CallEncoder, CallOptions
 from osupervisor.bridge.errors import (
     RETRYABLE,
     BridgeError,
+    FrameTooLargeError,
     NotRunningError,
     RemoteProtocolError,
     Timeout,
@@ -226,13 +227,6 @@ class Exchange(Generic[P]):
         self.state = State.DOWN
         self.out.clear()
 
-    def broken(self, now: float, error: BridgeError) -> list[P]:
-        """The service can't be understood, or can't understand us: all requests fail."""
-        self._go_down()
-        self.connect_at = now + self._pause(self._tries, CONNECT_PAUSE_S)
-        self._tries += 1
-        return self.fail_all(lambda: error)
-
     def fail_all(self, error: Callable[[], BridgeError]) -> list[P]:
         """Every request without an outcome, failed now."""
         return [self._fail(number, error()) for number in list(self._pending)]
@@ -240,13 +234,28 @@ class Exchange(Generic[P]):
     def receive(self, data: bytes, now: float) -> list[P]:
         """What was read. Gives the requests with a waiter that have an outcome now.
 
-        Raises RemoteProtocolError when it can't be understood: then call `broken` and reconnect.
+        Where it can't be understood all requests fail with RemoteProtocolError and the state is
+        `down`: the connection is of no more use, close it.
         """
         self._tries = 0
         woken: list[P] = []
+        fault: RemoteProtocolError | None = None
+        try:
+            bodies = self._decoder.feed(data)
+        except FrameTooLargeError as error:
+            bodies, fault = list(error.frames), error
+        try:
+            self._receive_all(bodies, now, woken)
+        except RemoteProtocolError as error:
+            fault = error
+        if fault is not None:
+            woken += self._break_off(fault, now)
+        return woken
+
+    def _receive_all(self, bodies: list[bytes], now: float, woken: list[P]) -> None:
         pendings = self._pending
         settle = self.identity.settle
-        for body in self._decoder.feed(data):
+        for body in bodies:
             try:
                 kind, number, error, value = cast("list[Any]", unpack(body))
                 pending = pendings[number]
@@ -264,7 +273,11 @@ class Exchange(Generic[P]):
         if self._attempts or self._once:
             self._attempts = {n: a for n, a in self._attempts.items() if n in pendings}
             self._once &= pendings.keys()
-        return woken
+
+    def _break_off(self, fault: RemoteProtocolError, now: float) -> list[P]:
+        self._go_down()
+        self.connect_at = now + self._pause(0, CONNECT_PAUSE_S)
+        return self.fail_all(lambda: fault)
 
     def _receive_error(self, body: bytes, now: float, woken: list[P]) -> None:
         message = parse(body)

@@ -26,8 +26,8 @@ from typing import Any, Final
 
 from osupervisor.bridge.address import Address, connect
 from osupervisor.bridge.call_encoder import CallOptions
-from osupervisor.bridge.errors import AddressError, LocalProtocolError, RemoteProtocolError
-from osupervisor.bridge.exchange import GRACE_S, Exchange
+from osupervisor.bridge.errors import AddressError, LocalProtocolError
+from osupervisor.bridge.exchange import GRACE_S, Exchange, State
 from osupervisor.bridge.pending import Pending
 
 READ_BYTES: Final = 65_536
@@ -245,11 +245,9 @@ class Link:
             self._drop(connection)
             self._wake_all(self.exchange.lost(now))
             return
-        try:
-            self._wake_all(self.exchange.receive(data, now))
-        except RemoteProtocolError as error:
+        self._wake_all(self.exchange.receive(data, now))
+        if self.exchange.state is State.DOWN:
             self._drop(connection)
-            self._wake_all(self.exchange.broken(now, error))
 
     def _due_in_s(self) -> float:
         return min(IDLE_S, max(0.0, self.exchange.next_at() - monotonic()))
