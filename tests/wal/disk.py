@@ -260,6 +260,10 @@ class DiskFile:
         self._change(f"truncate {self._name} {size}", lambda: self._resize(size))
 
     def sync(self) -> None:
+        if not self._open:
+            if self._inode.changes or self._failed:
+                raise OSError(errno.EBADF, "the file is closed", self._name)
+            return
         self._check()
         try:
             fault = self._disk.step(f"sync {self._name}")

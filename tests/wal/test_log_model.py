@@ -1,5 +1,7 @@
 """The log against its oracle under any sequence of appends, faults, deaths and power cuts."""
 
+from collections.abc import Callable
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,7 +28,6 @@ class Log(RuleBasedStateMachine):
         super().__init__()
         self.owed = Owed()
         self.epoch = 0
-        self.removed = 0
 
     @initialize(seed=st.integers(0, 2**32))
     def start(self, seed: int) -> None:
@@ -117,8 +118,8 @@ class Log(RuleBasedStateMachine):
         assert len([name for name in self.disk.names() if name.endswith(".tmp")]) <= 4
         assert len(retention.extents(self.disk)) <= len(self.owed.log) + 2
 
-    def run(self, act: object) -> None:
-        assert self.session is not None and callable(act)
+    def run(self, act: Callable[[Session], None]) -> None:
+        assert self.session is not None
         try:
             act(self.session)
         except Crash:

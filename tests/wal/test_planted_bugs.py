@@ -1,26 +1,28 @@
 """The crash tests find bugs: each rule that is broken here makes them fail."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from osupervisor.wal import placement, recover, survey, writer
+from osupervisor.wal import hint, placement, recover, scan, writer
+from osupervisor.wal.errors import AppendFailed
 from osupervisor.wal.hint import Hint
 from osupervisor.wal.recover import LogView, read_log
+from osupervisor.wal.scan import Behind, Stop
 from osupervisor.wal.writer import Writer
-from tests.wal import disk, session
+from tests.wal import session
 from tests.wal.campaign import CRASHES, FAILURES, cases, run
+from tests.wal.disk import Disk, DiskFile
 
 Patch = pytest.MonkeyPatch
 
 
 def trust_what_was_read(patch: Patch) -> None:
-    """Trap 1: bytes that an earlier process wrote are taken for durable."""
+    """Bytes that an earlier process wrote are taken for durable."""
 
-    def trusting(storage: disk.Disk) -> LogView:
+    def trusting(storage: Disk) -> LogView:
         view = read_log(storage)
         return replace(view, durable_lsn=view.last_lsn)
 
@@ -30,21 +32,30 @@ def trust_what_was_read(patch: Patch) -> None:
 def no_sync_of_a_new_segment(patch: Patch) -> None:
     place = placement.place
 
-    def unsynced(storage: disk.Disk, *arguments: Any) -> placement.Placed:
-        with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(disk.DiskFile, "sync", lambda _: None)
-            return place(storage, *arguments)
+    def nothing(_: DiskFile) -> None: ...
+
+    def unsynced(
+        storage: Disk, boot_id: bytes, allocated: int, first_lsn: int, records: Sequence[bytes]
+    ) -> placement.Placed:
+        with Patch.context() as inner:
+            inner.setattr(DiskFile, "sync", nothing)
+            return place(storage, boot_id, allocated, first_lsn, records)
 
     patch.setattr(recover, "place", unsynced)
     patch.setattr(writer, "place", unsynced)
 
 
 def no_sync_of_the_directory(patch: Patch) -> None:
-    patch.setattr(disk.Disk, "sync_dir", lambda _: None)
+    def nothing(_: Disk) -> None: ...
+
+    patch.setattr(Disk, "sync_dir", nothing)
 
 
 def no_sync_of_a_full_segment(patch: Patch) -> None:
-    patch.setattr(Writer, "_seal", lambda self: self.note_durable(self.last_lsn))
+    def claim(self: Writer) -> None:
+        self.note_durable(self.last_lsn)
+
+    patch.setattr(Writer, "_seal", claim)
 
 
 def hint_before_it_is_durable(patch: Patch) -> None:
@@ -54,46 +65,51 @@ def hint_before_it_is_durable(patch: Patch) -> None:
         append_control(self, record, lsn)
         found = Hint(int(self.segment[:20]), self.end - len(record), lsn)
         with contextlib.suppress(OSError):
-            writer.hint.write(self._storage, found)  # pyright: ignore[reportPrivateUsage]
+            hint.write(self._storage, found)  # pyright: ignore[reportPrivateUsage]
 
     patch.setattr(Writer, "append_control", eager)
 
 
 def no_cut_after_a_failed_append(patch: Patch) -> None:
-    patch.setattr(disk.DiskFile, "truncate", lambda _self, _size: None)
+    def nothing(_: DiskFile, _size: int) -> None: ...
+
+    patch.setattr(DiskFile, "truncate", nothing)
 
 
 def refuse_what_was_written_whole(patch: Patch) -> None:
-    """Trap 3: a short write is denied as a whole."""
+    """A short write is denied as a whole."""
 
     def deny(self: Writer, _records: Sequence[bytes], _written: int, error: OSError) -> None:
         self._failed = True  # pyright: ignore[reportPrivateUsage]
-        raise writer.AppendFailed(0, str(error)) from error
+        raise AppendFailed(0, str(error)) from error
 
     patch.setattr(Writer, "_cut", deny)
 
 
 def holes_are_damage(patch: Patch) -> None:
-    """Trap 7: whole records behind a bad one are taken for proof of damage."""
-    headers_behind = survey.scan.headers_behind
+    """Whole records behind a bad one are taken for proof of damage."""
+    headers_behind = scan.headers_behind
 
-    def all_durable(data: bytes, stop: Any) -> Any:
+    def all_durable(data: bytes, stop: Stop) -> Iterator[Behind]:
         for found in headers_behind(data, stop):
             yield replace(found, header=replace(found.header, synced=2**63))
 
-    patch.setattr(survey.scan, "headers_behind", all_durable)
+    patch.setattr(scan, "headers_behind", all_durable)
 
 
 def name_before_content(patch: Patch) -> None:
     """A segment gets its name at once, and is written in place."""
+
+    def nothing(_: Disk, _old: str, _new: str) -> None: ...
+
     patch.setattr(placement, "TMP_SUFFIX", "")
-    patch.setattr(disk.Disk, "rename", lambda *_: None)
+    patch.setattr(Disk, "rename", nothing)
 
 
 def old_segment_removed_first(patch: Patch) -> None:
     """A segment that is replaced is taken away before the new one is there."""
 
-    def away(storage: disk.Disk, name: str) -> None:
+    def away(storage: Disk, name: str) -> None:
         if name in storage.names():
             storage.remove(name)
 
@@ -114,7 +130,7 @@ BUGS = [
 ]
 
 
-@pytest.mark.parametrize("plant", BUGS, ids=lambda plant: plant.__name__)
+@pytest.mark.parametrize("plant", BUGS)
 def test_a_broken_rule_is_found(plant: Callable[[Patch], None], monkeypatch: Patch) -> None:
     todo = list(cases(CRASHES + FAILURES, range(6)))
     plant(monkeypatch)
