@@ -1,7 +1,7 @@
 """What is put into the tree: moved when it was taken out before, else copied; or refused.
 
-A copy is made of the classes of the journal's tree, `dict_class` and `list_class`. This module doesn't
-import them, as their methods use it.
+A copy is made of the classes of the journal's tree, `dict_class` and `list_class`. This module
+doesn't import them, as their methods use it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -10,21 +10,21 @@ from typing import Any
 from osupervisor.brain.errors import StateError
 from osupervisor.brain.raw import dict_new, dict_set, dict_update, list_extend, list_new, list_set
 from osupervisor.brain.spot import pack, path_of
-from osupervisor.brain.values import KEYS, SCALARS, refused
+from osupervisor.brain.values import KEYS, SCALARS, members_of, refused
 from osupervisor.bridge.operations import DEPTH_MAX
 
 
-def take(value: Any, target: Any, place: Any, book: Any, depth: int) -> Any:
+def take(value: object, target: Any, place: Any, book: Any, depth: int) -> Any:
     """The node that is to stand at `place` in `target`: `value` itself when moved, else a copy.
 
     `depth` is that of `target`. Where it stands is left for the caller to note. Raises StateError
     when something in it is refused, and nothing has changed.
     """
     kind = type(value)
+    node: Any = value
     is_node = kind is book.dict_class or kind is book.list_class
-    if is_node and value._holder is book.limbo:
-        _check_movable(value, target, place, depth)
-        node = value
+    if is_node and node._holder is book.limbo:
+        _check_movable(node, target, place, depth)
     else:
         try:
             node = adopt(value, depth + 1, book)
@@ -89,7 +89,7 @@ def note_aliases(
             book.aliases.append((operation, (place,), value, pack(value)))
 
 
-def adopt(value: Any, depth: int, book: Any) -> Any:
+def adopt(value: object, depth: int, book: Any) -> Any:
     """A tracked copy of a container of any kind, `depth` keys from the top; it stands nowhere yet.
 
     Raises TypeError or ValueError when something in it is refused; `refused` finds what.
@@ -104,7 +104,7 @@ def adopt(value: Any, depth: int, book: Any) -> Any:
     raise TypeError("neither a scalar nor a container of the state")
 
 
-def _adopt_dict(value: dict[Any, Any], depth: int, book: Any) -> Any:
+def _adopt_dict(value: Any, depth: int, book: Any) -> Any:
     node = dict_new(book.dict_class)
     node._spot = None
     dict_update(node, value)
@@ -119,7 +119,7 @@ def _adopt_dict(value: dict[Any, Any], depth: int, book: Any) -> Any:
     return node
 
 
-def _adopt_list(value: Iterable[Any], depth: int, book: Any) -> Any:
+def _adopt_list(value: Any, depth: int, book: Any) -> Any:
     node = list_new(book.list_class)
     node._spot = None
     node._shift = 0
@@ -147,14 +147,13 @@ def _check_movable(value: Any, target: Any, place: Any, depth: int) -> None:
 
 def _depth_of(node: Any) -> int:
     """Levels of containers in a node, itself included."""
-    members = node.values() if isinstance(node, dict) else node
-    levels = [_depth_of(member) for member in members if type(member) not in SCALARS]
+    levels = [_depth_of(member) for member in members_of(node) if type(member) not in SCALARS]
     return 1 + max(levels, default=0)
 
 
 def _put_back(value: Any, loose: dict[int, Any]) -> None:
     """What was changed in limbo and is now put into the tree is not lost."""
     loose.pop(id(value), None)
-    for member in value.values() if isinstance(value, dict) else value:
+    for member in members_of(value):
         if type(member) not in SCALARS:
             _put_back(member, loose)

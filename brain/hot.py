@@ -5,13 +5,13 @@ logged as increments, floats are gauges and are logged as they are. Names and va
 of the shared segment: 48 bytes of UTF-8, i64 and f64, 512 names.
 """
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from osupervisor.brain import spot
 from osupervisor.brain.errors import StateError
 from osupervisor.brain.journal import Journal
 from osupervisor.brain.raw import dict_new, dict_set
-from osupervisor.brain.spot import Spot, pack, root_spot
+from osupervisor.brain.spot import pack, root_spot
 from osupervisor.brain.tracked_dict import TrackedDict
 from osupervisor.brain.undo import undo_set
 from osupervisor.brain.values import MISSING
@@ -27,9 +27,6 @@ class HotTable(TrackedDict):
 
     __slots__ = ()
 
-    _spot: Spot
-    """A root's spot is always there."""
-
     def __missing__(self, _name: str) -> int:
         return 0
 
@@ -37,18 +34,24 @@ class HotTable(TrackedDict):
         old = self.get(name, MISSING)
         if old is MISSING:
             self._check_name(name)
-        book, head, pack_key, prefix, depth = self._spot
-        operand = value
+        head: bytes
+        book, head, pack_key, prefix, depth = self._spot  # kept for good; head is INCREMENT's
+        operand: float = value
         if type(value) is int:
             if not COUNTER_MIN <= value <= COUNTER_MAX:
                 raise _refused(name, f"found {value.bit_length()} bits", "a counter is an i64")
             by = value - old if type(old) is int else value
-            if type(old) is not float and COUNTER_MIN <= by <= COUNTER_MAX:
-                head, operand = spot.INCREMENT[depth] + prefix, by
-        elif type(value) is not float:
+            if type(old) is float or by < COUNTER_MIN:
+                head = spot.SET[depth] + prefix
+            else:
+                operand = by
+        elif type(value) is float:
+            head = spot.SET[depth] + prefix
+        else:
             raise _refused(name, f"found {value!r:.60}", "wanted an int (counter) or float (gauge)")
-        book.record(head + pack_key(name) + pack(operand))
-        book.undo((undo_set, self, name, old))
+        record, undo = book.record, book.undo
+        record(head + pack_key(name) + pack(operand))
+        undo((undo_set, self, name, old))
         dict_set(self, name, value)
         book.hot_changed.add(name)
         if old is MISSING:
@@ -88,11 +91,13 @@ class HotTable(TrackedDict):
 
 def new_hot_table(journal: Journal) -> HotTable:
     """An empty table that stands under `journal`."""
-    table: HotTable = dict_new(HotTable)
+    table: Any = dict_new(HotTable)
     table._holder = journal
     table._place = "hot"
-    table._spot = root_spot(journal, "hot")
-    return table
+    book, _, pack_key, prefix, depth = root_spot(journal, "hot")
+    table._spot = (book, spot.INCREMENT[depth] + prefix, pack_key, prefix, depth)
+    journal.hot = table
+    return cast(HotTable, table)
 
 
 def _refused(name: Any, found: str, hint: str) -> StateError:

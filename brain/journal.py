@@ -7,9 +7,9 @@ path finds its journal as well. It is in one of three modes, and `record` is wha
     open      begin() to finish()  `record` takes a packed operation, `undo` an undo entry
     reading   inside of a query    every write raises WriteInQueryError
 
-A mutator first packs, then calls `record` (both may refuse), then `undo`, then changes. So a refused
-write has changed nothing. What was taken out of the tree stands in the journal's limbo: changes of it
-are undone like the rest, but not recorded.
+A mutator first packs, then calls `record` (both may refuse), then `undo`, then changes. So a
+refused write has changed nothing. What was taken out of the tree stands in the journal's limbo:
+changes of it are undone like the rest, but not recorded.
 
 `finish` refuses what would be lost without a word (the state is a tree, what is stored is a copy):
 * a container that was stored, then changed by its old name: the change is not in the state;
@@ -22,7 +22,8 @@ from typing import Any, Final
 from osupervisor.brain.errors import StateError, WriteInQueryError
 from osupervisor.brain.packing import array_header
 from osupervisor.brain.spot import SPOTS_MAX, Spot, pack, path_of
-from osupervisor.brain.undo import Order, Rollback
+from osupervisor.brain.undo import Displaced, Order, UndoEntry, restore_orders
+from osupervisor.brain.values import MISSING, SCALARS, is_dict, members_of
 from osupervisor.bridge import packing
 from osupervisor.bridge.operations import Key
 
@@ -32,7 +33,6 @@ ORDER_KEPT_MIN: Final = 64
 ORDERS_MAX: Final = 64
 """Dicts whose order is kept; each costs 8 bytes a key."""
 
-UndoEntry = tuple[Any, ...]
 Undo = Sequence[UndoEntry]
 """Undo entries of one request, oldest first; opaque to all but the journal."""
 Mirror = Callable[[set[str]], None]
@@ -57,6 +57,9 @@ class Limbo:
 
     _holder: Final = None
     """Nothing is above it: this ends the walk up from a container."""
+    _shift: Final = None
+    keeps_spots: Final = False
+    near: Final = None
 
     def __init__(self, journal: "Journal") -> None:
         self.journal = journal
@@ -95,20 +98,25 @@ class Journal:
         "_operations",
         "_record",
         "_refuse",
-        "_spots",
         "_undo",
         "aliases",
         "dict_class",
+        "displaced",
+        "hot",
         "hot_changed",
         "limbo",
         "list_class",
         "loose",
+        "near",
         "orders",
         "record",
+        "spots",
         "undo",
     )
 
     _holder: Final = None
+    _shift: Final = None
+    keeps_spots: Final = True
 
     def __init__(
         self, dict_class: type[Any], list_class: type[Any], mirror: Mirror | None = None
@@ -121,9 +129,10 @@ class Journal:
         self._undo: list[UndoEntry] = []
         self._record: Callable[[bytes], None] = self._operations.append
         self._refuse: Callable[[bytes], None] = _refuse_outside
-        self._spots: list[Any] = []
         self.record: Callable[[bytes], None] = _refuse_outside
         self.undo: Callable[[UndoEntry], None] = self._undo.append
+        self.hot: Any = None
+        """The root whose changes the mirror is told."""
         self.hot_changed: set[str] = set()
         self.aliases: list[tuple[bytes, tuple[Key, ...], object, bytes]] = []
         """What was copied into the tree: the operation, keys below its path, itself, its bytes."""
@@ -131,6 +140,11 @@ class Journal:
         """Containers changed while they stood in limbo, by id."""
         self.orders: dict[int, tuple[Any, list[Any]]] = {}
         """Large dicts with deletions: the dict, its keys in order of insertion (see `Order`)."""
+        self.displaced: Displaced = {}
+        """Used by a rollback, empty between them."""
+        self.spots: list[Any] = []
+        self.near: Any = None
+        """Containers that keep their spot (spot.py)."""
         self.limbo = Limbo(self)
 
     def begin(self) -> None:
@@ -167,23 +181,25 @@ class Journal:
     def rollback(self, undos: Sequence[Undo]) -> None:
         """Undo finished requests; `undos` newest first. Closed before and after."""
         assert self.record is self._refuse, "a rollback inside of a request"
-        self.forget()
-        walk = Rollback(self.limbo)
+        if self.near is not None:
+            self.drop_near()
         for undo in undos:
             for entry in reversed(undo):
-                entry[0](walk, *entry[1:])
-                if entry[1]._holder is self and entry[1]._place == "hot":
+                entry[0](self, entry)
+                if entry[1] is self.hot:
                     self.hot_changed.update(_names(entry))
-        walk.restore_orders()
+        if self.displaced:
+            restore_orders(self.displaced)
+        self.orders.clear()
         if self.hot_changed:
             self._tell_mirror()
 
-    def start_reading(self) -> None:
-        """Open a query."""
+    def __enter__(self) -> None:
+        """Open a query; the journal is its context, as another object would cost two calls."""
         assert self.record is _refuse_outside, "a query begins inside of a request"
         self.record = self._refuse = _refuse_in_query
 
-    def stop_reading(self) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.record = self._refuse = _refuse_outside
 
     def check_open(self, operation: bytes) -> None:
@@ -194,41 +210,48 @@ class Journal:
     def release(self, node: Any) -> None:
         """The container `node` was taken out of what held it."""
         node._holder = self.limbo
+        if self.near is not None:
+            self.drop_near()
         if node._spot is not None:
-            prefix, kept = node._spot[3], []
-            for spotted in self._spots:
+            prefix: bytes = node._spot[3]
+            kept: list[Any] = []
+            for spotted in self.spots:
                 if spotted._spot[3].startswith(prefix):
                     spotted._spot = None
                 else:
                     kept.append(spotted)
-            self._spots = kept
+            self.spots = kept
 
     def keep_spot(self, node: Any, spot: Spot) -> None:
         """Keep `spot` in `node` until `node`, or what holds it, is taken out."""
-        if len(self._spots) >= SPOTS_MAX:
+        if len(self.spots) >= SPOTS_MAX:
             self._forget_spots()
         else:
             node._spot = spot
-            self._spots.append(node)
+            self.spots.append(node)
 
-    def remembers(self) -> bool:
-        return bool(self._spots or self.orders)
+    def drop_near(self) -> None:
+        """An index or a place changed. Call it when `near` isn't None."""
+        self.near._spot = None
+        self.near = None
 
-    def forget(self) -> None:
-        """Drop what is remembered of places and orders: they are changed without the journal."""
-        self._forget_spots()
+    def start_following(self) -> None:
+        """Indexes and keys will be changed without the journal; containers still by `release`."""
+        if self.near is not None:
+            self.drop_near()
         self.orders.clear()
 
     def order_before(self, node: Any, key: Key) -> Order | None:
         """The order of the keys of the dict `node`, needed to undo the deletion of `key`.
 
-        None when `key` is the last one. O(size) at the first deletion, then kept for large dicts.
+        May be None when `key` is the last one. O(size) at the first deletion; kept for large dicts.
         """
+        if self.orders:
+            known = self.orders.get(id(node))
+            if known is not None and len(known[1]) <= 2 * len(node) + ORDER_KEPT_MIN:
+                return known[1], len(known[1])
         if next(reversed(node)) == key:
             return None
-        known = self.orders.get(id(node))
-        if known is not None and len(known[1]) <= 2 * len(node) + ORDER_KEPT_MIN:
-            return known[1], len(known[1])
         keys = list(node)
         if len(keys) >= ORDER_KEPT_MIN:
             while len(self.orders) >= ORDERS_MAX:
@@ -252,9 +275,11 @@ class Journal:
         self.undo = self._undo.append
 
     def _forget_spots(self) -> None:
-        for node in self._spots:
+        if self.near is not None:
+            self.drop_near()
+        for node in self.spots:
             node._spot = None
-        self._spots.clear()
+        self.spots.clear()
 
     def _tell_mirror(self) -> None:
         if self._mirror is not None:
@@ -296,16 +321,14 @@ def _values(arguments: UndoEntry) -> list[Any]:
     """Old values among the arguments of an undo entry: as they are, or in a list or dict."""
     found: list[Any] = list(arguments)
     for argument in arguments:
-        if type(argument) is list:
-            found.extend(argument)
-        elif type(argument) is dict:
-            found.extend(argument.values())
+        if type(argument) not in SCALARS and argument is not MISSING:
+            found.extend(members_of(argument))
     return found
 
 
 def _names(entry: UndoEntry) -> list[str]:
     """The keys of a dict that an undo entry concerns."""
-    return list(entry[2]) if type(entry[2]) is dict else [entry[2]]
+    return list(entry[2]) if is_dict(entry[2]) else [entry[2]]
 
 
 def _path_in(operation: bytes) -> tuple[Key, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from osupervisor.brain.values import SCALARS
+from osupervisor.brain.values import SCALARS, is_dict
 
 
 def plain_dict(node: dict[Any, Any]) -> dict[Any, Any]:
@@ -16,4 +16,4 @@ def plain_list(node: Iterable[Any]) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    return plain_dict(value) if isinstance(value, dict) else plain_list(value)
+    return plain_dict(value) if is_dict(value) else plain_list(value)

@@ -1,7 +1,7 @@
-"""Applies the operations of commits to a tree, as a follower does: no journal, no undo, no checks of form.
+"""Applies the operations of commits to a tree, as a follower does: no record, no undo, no checks.
 
-What is applied was made by a tree and is covered by the log's checksums. An operation that doesn't fit
-raises FollowerError: the follower's state is not what the log says, and its process must end.
+What is applied was made by a tree and is covered by the log's checksums. An operation that doesn't
+fit raises FollowerError: the state is not what the log says, and the process must end.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ import msgpack  # type: ignore[import-untyped]
 from osupervisor.brain.errors import FollowerError
 from osupervisor.brain.journal import Journal
 from osupervisor.brain.raw import (
+    dict_add,
     dict_clear,
     dict_delete,
     dict_new,
@@ -26,70 +27,87 @@ from osupervisor.brain.raw import (
 )
 from osupervisor.brain.tracked_dict import TrackedDict
 from osupervisor.brain.tracked_list import TrackedList
-from osupervisor.brain.undo import attach, detach
-from osupervisor.brain.values import SCALARS
+from osupervisor.brain.undo import attach
+from osupervisor.brain.values import MISSING, SCALARS, is_dict
 from osupervisor.bridge.operations import Opcode
 
-_unpack: Final[Any] = msgpack.unpackb
+_msgpack: Any = msgpack
+_unpack: Final[Callable[..., Any]] = _msgpack.unpackb
 _SET: Final = int(Opcode.SET)
+_APPEND: Final = int(Opcode.APPEND)
 
 
 class Replayer:
     """Applies operations to the two roots of one tree."""
 
-    __slots__ = ("_journal", "_limbo", "_roots", "_state")
+    __slots__ = ("_journal", "_roots")
 
     def __init__(self, state: TrackedDict, hot: TrackedDict, journal: Journal) -> None:
-        self._state = state
-        self._roots = {"state": state, "hot": hot}
+        self._roots: dict[str, Any] = {"state": state, "hot": hot}
         self._journal = journal
-        self._limbo = journal.limbo
 
     def apply(self, operations: bytes | memoryview) -> None:
         """Apply a packed array of operations. Raises FollowerError; those before stay applied."""
-        if self._journal.remembers():
-            self._journal.forget()
-        state = self._state
+        journal = self._journal
+        if journal.near is not None or journal.orders:
+            journal.start_following()
+        roots = self._roots
         try:
             for operation in _unpack(operations, use_list=False, strict_map_key=False):
-                if operation[0] == _SET:
-                    _, path, value = operation
-                    if len(path) == 2 and path[0] == "state" and type(value) in SCALARS:
-                        key = path[1]
-                        old = state.get(key)
-                        if type(old) not in SCALARS:
-                            old._holder = self._limbo
-                        dict_set(state, key, value)
-                        continue
-                self._apply(operation)
+                if operation[0] != _SET or type(operation[2]) not in SCALARS:
+                    self._apply(operation)
+                    continue
+                _, path, value = operation
+                if len(path) == 2:
+                    name, key = path
+                    node = roots[name]
+                elif len(path) == 3:
+                    name, outer, key = path
+                    node = roots[name][outer]
+                elif len(path) == 4:
+                    name, outer, inner, key = path
+                    node = roots[name][outer][inner]
+                else:
+                    node = _walk(roots, path[:-1])
+                    key = path[-1]
+                if node._shift is not None:
+                    old = node[key]
+                    list_set(node, key, value)
+                elif (old := node.get(key, MISSING)) is MISSING:
+                    dict_add(node, key, value)
+                    continue
+                else:
+                    dict_set(node, key, value)
+                if type(old) not in SCALARS:
+                    journal.release(old)
         except FollowerError:
             raise
         except Exception as error:
             raise FollowerError(f"a commit's operations can't be applied: {error!r}") from error
 
     def _apply(self, operation: tuple[Any, ...]) -> None:
-        code, path = operation[:2]
-        on_container = _ON_CONTAINERS.get(code)
-        if on_container is not None:
-            on_container(self._limbo, self._walk(path), *operation[2:])
+        code, path, *operands = operation
+        if code == _APPEND:
+            node, value = _walk(self._roots, path), operands[0]
+            list_append(node, wrap(value, node, len(node) + node._shift))
+        elif code in _ON_CONTAINERS:
+            _ON_CONTAINERS[code](self._journal, _walk(self._roots, path), *operands)
         else:
-            _ON_MEMBERS[code](self._limbo, self._walk(path[:-1]), path[-1], *operation[2:])
+            *above, key = path
+            _ON_MEMBERS[code](self._journal, _walk(self._roots, above), key, *operands)
 
-    def _walk(self, path: Sequence[Any]) -> Any:
-        here: Any = self._roots
-        for key in path:
-            here = here[key]
-        if type(here) in SCALARS:
-            raise FollowerError(f"found no container at {path!r:.200}")
-        return here
+
+def _walk(node: Any, path: Sequence[Any]) -> Any:
+    for key in path:
+        node = node[key]
+    return node
 
 
 def wrap(value: Any, holder: Any, place: Any) -> Any:
     """`value` as it stands in a tree: a tracked copy when it is a container."""
-    kind = type(value)
-    if kind in SCALARS:
+    if type(value) in SCALARS:
         return value
-    if kind is dict:
+    if is_dict(value):
         node = dict_new(TrackedDict)
         dict_update(node, value)
         for key, member in value.items():
@@ -116,59 +134,59 @@ def wrap_members(node: TrackedDict) -> None:
                 dict_set(node, key, wrap(member, node, key))
 
 
-def _set(limbo: Any, node: Any, key: Any, value: Any) -> None:
-    if type(node) is TrackedList:
-        detach(node[key], limbo)
+def _set(journal: Any, node: Any, key: Any, value: Any) -> None:
+    if node._shift is not None:
+        _release(journal, node[key])
         list_set(node, key, wrap(value, node, key + node._shift))
     else:
-        detach(node.get(key), limbo)
+        _release(journal, node.get(key))
         dict_set(node, key, wrap(value, node, key))
 
 
-def _delete(limbo: Any, node: Any, key: Any) -> None:
-    if type(node) is TrackedList:
-        detach(list_pop(node, key), limbo)
+def _delete(journal: Any, node: Any, key: Any) -> None:
+    if node._shift is not None:
+        _release(journal, list_pop(node, key))
         node._shift += key == 0
     else:
-        detach(node[key], limbo)
+        _release(journal, node[key])
         dict_delete(node, key)
 
 
-def _insert(limbo: Any, node: Any, at: int, value: Any) -> None:
+def _insert(journal: Any, node: Any, at: int, value: Any) -> None:
     node._shift -= at == 0
     list_insert(node, at, wrap(value, node, at + node._shift))
 
 
-def _increment(limbo: Any, node: Any, key: Any, amount: int) -> None:
+def _increment(journal: Any, node: Any, key: Any, amount: int) -> None:
     dict_set(node, key, node.get(key, 0) + amount)
 
 
-def _clear(limbo: Any, node: Any) -> None:
-    if type(node) is TrackedList:
-        _splice(limbo, node, 0, len(node), ())
+def _clear(journal: Any, node: Any) -> None:
+    if node._shift is not None:
+        _splice(journal, node, 0, len(node), ())
         return
     for value in node.values():
-        detach(value, limbo)
+        _release(journal, value)
     dict_clear(node)
 
 
-def _merge(limbo: Any, node: Any, pairs: dict[Any, Any]) -> None:
+def _merge(journal: Any, node: Any, pairs: dict[Any, Any]) -> None:
     for key, value in pairs.items():
-        _set(limbo, node, key, value)
+        _set(journal, node, key, value)
 
 
-def _append(limbo: Any, node: Any, value: Any) -> None:
+def _append(journal: Any, node: Any, value: Any) -> None:
     list_append(node, wrap(value, node, len(node) + node._shift))
 
 
-def _extend(limbo: Any, node: Any, values: Sequence[Any]) -> None:
+def _extend(journal: Any, node: Any, values: Sequence[Any]) -> None:
     start = len(node) + node._shift
     list_extend(node, [wrap(value, node, at) for at, value in enumerate(values, start)])
 
 
-def _splice(limbo: Any, node: Any, start: int, stop: int, values: Sequence[Any]) -> None:
+def _splice(journal: Any, node: Any, start: int, stop: int, values: Sequence[Any]) -> None:
     for value in node[start:stop]:
-        detach(value, limbo)
+        _release(journal, value)
     if start == 0:
         node._shift += stop - len(values)
     hint = start + node._shift
@@ -176,12 +194,17 @@ def _splice(limbo: Any, node: Any, start: int, stop: int, values: Sequence[Any])
     list_set(node, slice(start, stop), items)
 
 
-def _reverse(limbo: Any, node: Any) -> None:
+def _reverse(journal: Any, node: Any) -> None:
     _place_again(node, node[::-1])
 
 
-def _reorder(limbo: Any, node: Any, order: Sequence[int]) -> None:
+def _reorder(journal: Any, node: Any, order: Sequence[int]) -> None:
     _place_again(node, [node[at] for at in order])
+
+
+def _release(journal: Any, value: Any) -> None:
+    if type(value) not in SCALARS:
+        journal.release(value)
 
 
 def _place_again(node: Any, after: list[Any]) -> None:

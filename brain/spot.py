@@ -3,21 +3,23 @@
     spot = (journal, head, pack_key, prefix, depth)
 
     journal    what the walk up ended at: the Journal, or the Limbo for what was taken out
-    head       for a dict the packed operation SET up to the key, for a list APPEND up to the value
+    head       for a dict the operation SET up to the key, for a list APPEND up to the value
     pack_key   packs the last key of SET
     prefix     the packed keys of the container's path, without the array's header
     depth      how many keys these are
 
-An operation is then put together from bytes: a head from one of the tables below, prefix, the rest.
+An operation is put together from bytes: a head from one of the tables below, prefix, the rest.
 
-The spot of a container is kept in it, where it is worth it: for the roots, and for what is reached from
-them through dicts of few keys. So an operation in a record of a big table walks one step. What is kept
-forms a tree from the root down, so that a container without a spot has none below it either: taking one
-out needs no search. Nothing below a list is kept, as its index changes.
+A spot is kept in the slot `_spot` of its container where that is worth it:
+* for good in the roots;
+* in `journal.spots`: in what is reached from a root through dicts of few keys. They form a tree
+  from the root down, so a container without one has none below it: to take it out needs no search;
+* in `journal.near`: in the last container that was written and isn't of these, such as a record of
+  a big table. Whatever moves a container or an index drops it.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from osupervisor.brain.packing import array_header
 from osupervisor.bridge import packing
@@ -77,21 +79,35 @@ def root_spot(journal: Any, name: str) -> Spot:
 def spot_of(node: Any) -> Spot:
     """The spot of a container that keeps none; it may keep it from now on."""
     holder = node._holder
-    journal, _, _, prefix, depth = above = holder._spot or spot_of(holder)
-    in_list = isinstance(holder, list)
-    prefix += pack(place_in(holder, node) if in_list else node._place)
-    if isinstance(node, list):
-        spot: Spot = (journal, APPEND[depth + 1] + prefix, pack, prefix, depth + 1)
+    above: Spot = holder._spot or spot_of(holder)
+    journal, _, pack_key, prefix, depth = above
+    shift = holder._shift
+    if shift is None:
+        prefix += pack_key(node._place)
     else:
-        pack_key = pack_known if len(cast(Any, node)) <= SMALL_DICT_KEYS_MAX else pack
+        at = node._place - shift
+        if not 0 <= at < len(holder) or holder[at] is not node:
+            at = place_in(holder, node)
+        prefix += pack(at)
+    if node._shift is None:
+        pack_key = pack_known if len(node) <= SMALL_DICT_KEYS_MAX else pack
         spot = (journal, SET[depth + 1] + prefix, pack_key, prefix, depth + 1)
-    if (
-        above is holder._spot
-        and not in_list
-        and depth > 0
-        and len(cast(Any, holder)) <= SMALL_DICT_KEYS_MAX
-    ):
-        journal.keep_spot(node, spot)
+    else:
+        spot = (journal, APPEND[depth + 1] + prefix, pack, prefix, depth + 1)
+    if journal.keeps_spots:
+        near = journal.near
+        if (
+            shift is None
+            and above is holder._spot
+            and holder is not near
+            and len(holder) <= SMALL_DICT_KEYS_MAX
+        ):
+            journal.keep_spot(node, spot)
+        else:
+            if near is not None:
+                near._spot = None
+            node._spot = spot
+            journal.near = node
     return spot
 
 
@@ -120,6 +136,6 @@ def path_of(node: Any, *more: Any) -> tuple[Any, ...]:
     """The path of a container as it stands now, then the keys `more`; for messages."""
     path = list(reversed(more))
     while (holder := node._holder) is not None:
-        path.append(place_in(holder, node) if isinstance(holder, list) else node._place)
+        path.append(node._place if holder._shift is None else place_in(holder, node))
         node = holder
     return tuple(reversed(path))

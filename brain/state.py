@@ -35,7 +35,6 @@ class StateTree:
 
     __slots__ = (
         "_journal",
-        "_reading",
         "apply",
         "begin",
         "finish",
@@ -69,11 +68,11 @@ class StateTree:
     ) -> None:
         """See `load`. `mirror` is called with the names in `hot` that a request changed."""
         self._journal = journal = Journal(TrackedDict, TrackedList, mirror)
-        self._reading = _Reading(journal)
-        self.root = dict_new(TrackedDict)
-        self.root._holder = journal
-        self.root._place = "state"
-        self.root._spot = root_spot(journal, "state")
+        root: Any = dict_new(TrackedDict)
+        root._holder = journal
+        root._place = "state"
+        root._spot = root_spot(journal, "state")
+        self.root = root
         self.hot = new_hot_table(journal)
         self.begin = journal.begin
         self.finish = journal.finish
@@ -87,7 +86,7 @@ class StateTree:
 
         They come from a checkpoint and aren't checked. O(size); nearly nothing for scalars.
         """
-        self._journal.forget()
+        self._journal.start_following()
         for node, content in ((self.root, state), (self.hot, hot)):
             for value in node.values():
                 if type(value) not in SCALARS:
@@ -113,7 +112,7 @@ class StateTree:
 
     def read_only(self) -> AbstractContextManager[None]:
         """The context of a query: a write raises WriteInQueryError."""
-        return self._reading
+        return self._journal
 
     def resolve(self, path: Sequence[Any]) -> Any:
         """What stands at `path` below the state's root, a scalar or a node; `[]` is the root.
@@ -132,21 +131,6 @@ class StateTree:
     def plain(self) -> tuple[State, Hot]:
         """A deep copy of plain dicts and lists: state and hot, as `load` takes them."""
         return plain_dict(self.root), plain_dict(self.hot)
-
-
-class _Reading:
-    """The context of a query. One per tree; a generator's context manager takes 1 us a use."""
-
-    __slots__ = ("_journal",)
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-
-    def __enter__(self) -> None:
-        self._journal.start_reading()
-
-    def __exit__(self, *_raised: object) -> None:
-        self._journal.stop_reading()
 
 
 def _has(here: Any, key: Any) -> bool:

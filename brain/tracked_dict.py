@@ -1,4 +1,4 @@
-"""The dict of the state: reading, iterating and comparing is CPython's own C code; each change is recorded.
+"""The dict of the state: reading and comparing is CPython's own C code, each change is recorded.
 
     slot      meaning
     _holder   the container it stands in; the Journal for a root; the Limbo when it was taken out
@@ -6,20 +6,21 @@
     _spot     its packed path, where that is kept (spot.py)
 
 Rules, for lists as well
-* The state is a tree: a container stands in one place. One that is stored is copied when it is plain
-  or stands in the tree already, and moved, the same object, when it was taken out before.
-* A change is packed, recorded, noted for undo, then made (journal.py). What is refused changed nothing.
+* The state is a tree: a container stands in one place. One that is stored is copied when it is
+  plain or stands in the tree already, and moved, the same object, when it was taken out before.
+* A change is packed, recorded, noted for undo, then made (journal.py): what is refused changes
+  nothing.
 * Copies (`copy`, slices, `|`, `+`, deepcopy, pickle, the class called) are plain dicts and lists.
 """
 
 from collections.abc import Iterable
-from typing import Any, Self, SupportsIndex
+from typing import Any, Final, Self, SupportsIndex
 
 from osupervisor.brain import spot
 from osupervisor.brain.adopt import note_aliases, pack_all, take, take_all
 from osupervisor.brain.plain import plain_dict
-from osupervisor.brain.raw import dict_clear, dict_delete, dict_set, dict_update
-from osupervisor.brain.spot import Spot, pack, path_of, spot_of
+from osupervisor.brain.raw import dict_add, dict_clear, dict_delete, dict_set, dict_update
+from osupervisor.brain.spot import pack, path_of, spot_of
 from osupervisor.brain.undo import undo_clear, undo_delete, undo_merge, undo_set
 from osupervisor.brain.values import KEYS, MISSING, SCALARS, refused, refused_key
 
@@ -29,9 +30,12 @@ class TrackedDict(dict[Any, Any]):
 
     __slots__ = ("_holder", "_place", "_spot")
 
+    _shift: Final = None
+    """A list has a number there."""
+
     _holder: Any
     _place: Any
-    _spot: Spot | None
+    _spot: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """A plain dict: only the tree makes tracked ones."""
@@ -47,17 +51,20 @@ class TrackedDict(dict[Any, Any]):
             return
         book, head, pack_key, _, _ = self._spot or spot_of(self)
         old = self.get(key, MISSING)
+        record, undo = book.record, book.undo
         try:
-            book.record(head + pack_key(key) + pack(value))
+            record(head + pack_key(key) + pack(value))
         except (OverflowError, ValueError) as error:
             raise refused(path_of(self, key), value, error) from None
-        book.undo((undo_set, self, key, old))
-        dict_set(self, key, value)
+        undo((undo_set, self, key, old))
         if old is MISSING:
+            dict_add(self, key, value)
             if book.orders:
                 book.note_key(self, key)
-        elif type(old) not in SCALARS:
-            book.release(old)
+        else:
+            dict_set(self, key, value)
+            if type(old) not in SCALARS:
+                book.release(old)
 
     def __delitem__(self, key: Any) -> None:
         old = self.get(key, MISSING)
@@ -108,7 +115,7 @@ class TrackedDict(dict[Any, Any]):
         elif changes:
             self._merge(changes)
 
-    def __ior__(self, other: Any) -> Self:
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
         self.update(other)
         return self
 

@@ -17,7 +17,7 @@ from osupervisor.brain import spot
 from osupervisor.brain.adopt import note_aliases, pack_all, take, take_all
 from osupervisor.brain.plain import plain_list
 from osupervisor.brain.raw import list_append, list_insert, list_pop, list_set
-from osupervisor.brain.spot import Spot, pack, path_of, spot_of
+from osupervisor.brain.spot import pack, path_of, spot_of
 from osupervisor.brain.undo import (
     undo_append,
     undo_insert,
@@ -37,11 +37,12 @@ class TrackedList(list[Any]):
     _holder: Any
     _place: Any
     _shift: int
-    _spot: Spot | None
+    _spot: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """A plain list: only the tree makes tracked ones."""
-        return list(*args, **kwargs)
+        plain: list[Any] = list(*args, **kwargs)
+        return plain
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Raises TypeError: called for a list that exists, it would go round the journal."""
@@ -50,11 +51,12 @@ class TrackedList(list[Any]):
     def append(self, value: Any) -> None:
         book, head, _, _, depth = self._spot or spot_of(self)
         if type(value) in SCALARS:
+            record, undo = book.record, book.undo
             try:
-                book.record(head + pack(value))
+                record(head + pack(value))
             except (OverflowError, ValueError) as error:
                 raise refused(path_of(self, len(self)), value, error) from None
-            book.undo((undo_append, self))
+            undo((undo_append, self))
             list_append(self, value)
             return
         node, packed = self._take(len(self), value, book, depth)
@@ -78,6 +80,8 @@ class TrackedList(list[Any]):
         book.undo((undo_insert, self, at))
         if at == 0:
             self._shift -= 1
+        if book.near is not None:
+            book.drop_near()
         self._note(at, value, node, operation, book, packed)
         list_insert(self, at, node)
 
@@ -127,7 +131,7 @@ class TrackedList(list[Any]):
         if items:
             self._put(items, len(self), len(self))
 
-    def __iadd__(self, values: Iterable[Any]) -> Self:
+    def __iadd__(self, values: Iterable[Any]) -> Self:  # type: ignore[misc]
         self.extend(values)
         return self
 
@@ -203,6 +207,8 @@ class TrackedList(list[Any]):
         book.undo((undo_remove, self, at, old))
         if at == 0:
             self._shift += 1
+        if book.near is not None:
+            book.drop_near()
         if type(old) not in SCALARS:
             book.release(old)
         return old
@@ -255,6 +261,8 @@ class TrackedList(list[Any]):
         old = self[start:stop]
         book.undo((undo_splice, self, start, len(nodes), old))
         list_set(self, slice(start, stop), nodes)
+        if book.near is not None:
+            book.drop_near()
         if start == 0:
             self._shift += stop - len(nodes)
         for value in old:
@@ -266,6 +274,8 @@ class TrackedList(list[Any]):
         book.record(operation)
         book.undo((undo_order, self, list(self)))
         list_set(self, slice(None), after)
+        if book.near is not None:
+            book.drop_near()
         self._place_from(0, after)
 
     def _place_from(self, start: int, nodes: list[Any]) -> None:

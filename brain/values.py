@@ -1,22 +1,40 @@
 """What the state may hold, and the error that says what was refused, where, and what to do instead.
 
-Keys are exactly str, int or bytes: `True` and `1.0` are other spellings of `1` to a dict, but not to a
-log. Scalars are exactly None, bool, int (64 bits), float, str and bytes. Containers are exactly
-dict, list and tuple (which becomes a list), or nodes of a state tree. Subclasses such as enums and
-numpy's scalars are refused: a follower would get the plain value back.
+Keys are exactly str, int or bytes: `True` and `1.0` are other spellings of `1` to a dict, but not
+to a log. Scalars are exactly None, bool, int (64 bits), float, str and bytes. Containers are
+exactly dict, list and tuple (which becomes a list), or nodes of a state tree. Subclasses such as
+enums and numpy's scalars are refused: a follower would get the plain value back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import Enum
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard
 
 from osupervisor.brain.errors import Path, StateError
 from osupervisor.bridge.operations import DEPTH_MAX, INT_MAX, INT_MIN, Key
 
 KEYS: Final = frozenset((str, int, bytes))
 SCALARS: Final = frozenset((str, int, float, bool, bytes, type(None)))
-MISSING: Final[Any] = type("Missing", (), {"__slots__": (), "__repr__": lambda self: "MISSING"})()
+
+
+class Missing:
+    """The type of `MISSING`."""
+
+    __slots__ = ()
+
+
+MISSING: Final[Any] = Missing()
 """Stands for the value of a key that isn't there."""
+
+
+def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    """A dict or a subclass."""
+    return isinstance(value, dict)
+
+
+def members_of(container: Any) -> Collection[Any]:
+    """The values of a dict, the items of a list or tuple."""
+    return container.values() if is_dict(container) else container
 
 
 def refused_key(path: Iterable[Key], key: object) -> StateError:
@@ -40,25 +58,19 @@ def refused(path: Iterable[Key], value: object, cause: Exception | None = None) 
     return found
 
 
-def _find(path: Path, value: object, above: set[int]) -> StateError | None:
-    if isinstance(value, dict | list | tuple) and not _is_refused_subclass(value):
-        if id(cast(object, value)) in above:
-            return StateError(path, "a container holds itself", "the state is a tree: store a copy")
-        if len(path) >= DEPTH_MAX:
-            return StateError(
-                path[:8], f"nested deeper than {DEPTH_MAX} levels", "use keys of a flat dict"
-            )
-        return _find_inside(path, cast(Any, value), above)
-    return _find_scalar(path, value)
-
-
-def _find_inside(path: Path, value: Any, above: set[int]) -> StateError | None:
+def _find(path: Path, value: Any, above: set[int]) -> StateError | None:
+    if not _is_container(value):
+        return _find_scalar(path, value)
+    if id(value) in above:
+        return StateError(path, "a container holds itself", "the state is a tree: store a copy")
+    if len(path) >= DEPTH_MAX:
+        hint = "keep the records in a flat dict, and their keys in place of them"
+        return StateError(path[:8], f"nested deeper than {DEPTH_MAX} levels", hint)
     above.add(id(value))
-    is_dict = isinstance(value, dict)
-    for key, member in cast(Any, value).items() if is_dict else enumerate(value):
+    for key, member in value.items() if is_dict(value) else enumerate(value):
         if type(key) not in KEYS:
             return refused_key(path, key)
-        found = (_find_scalar(path, key) if is_dict else None) or _find((*path, key), member, above)
+        found = _find_scalar(path, key) or _find((*path, key), member, above)
         if found is not None:
             return found
     above.discard(id(value))
@@ -90,11 +102,9 @@ def _find_scalar(path: Path, value: object) -> StateError | None:
     )
 
 
-def _is_refused_subclass(value: object) -> bool:
-    kind = type(value)
-    if kind in (dict, list, tuple):
-        return False
-    return not hasattr(kind, "_holder")
+def _is_container(value: object) -> bool:
+    """Plain, or tracked; subclasses are refused like any other type."""
+    return type(value) in (dict, list, tuple) or hasattr(type(value), "_holder")
 
 
 def _key_hint(key: object) -> str:

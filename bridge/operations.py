@@ -1,40 +1,39 @@
-"""State operations: how a commit says what it changed, the same for every version and language. Pure.
+"""State operations: how a commit says what it changed, alike for every version and language. Pure.
 
 A commit's operations are one MessagePack array. Each operation is an array as well:
 
     [opcode: uint, path: array, operand...]
 
-    opcode        operands              applies to          effect
-    1  SET        value                 member of a         map: sets the key; a new key goes to the
-                                        map or an array     end, an old one keeps its place. array:
-                                                            replaces the item
-    2  DELETE     -                     member              removes it; later items move up
-    3  CLEAR      -                     map or array        removes all members
-    4  MERGE      map                   map                 SET for each pair, in the map's order
-    5  APPEND     value                 array               adds an item at the end
-    6  EXTEND     array                 array               adds items at the end
-    7  INSERT     value                 place in an array   adds an item before that index (0 to length)
-    8  SPLICE     start, stop, array    array               puts the items in the place of those from
-                                                            start to before stop
-    9  REVERSE    -                     array               reverses the items
-    10 REORDER    array of uint         array               new item i is the old item order[i]
-    11 INCREMENT  int                   member of a map     adds to the integer there; 0 where none is
+    opcode        operands             the path leads to      effect
+    1  SET        value                a key, or an index     map: a new key goes to the end, an
+                                                              old one keeps its place
+    2  DELETE     -                    a key, or an index     removed; later items move up
+    3  CLEAR      -                    a map or array         all members are removed
+    4  MERGE      map                  a map                  SET for each pair, in the map's order
+    5  APPEND     value                an array               one more item at the end
+    6  EXTEND     array                an array               more items at the end
+    7  INSERT     value                an index, or length    one item before that index
+    8  SPLICE     start, stop, array   an array               the operand's items in the place of
+                                                              those from start to before stop
+    9  REVERSE    -                    an array               the items in reverse order
+    10 REORDER    array of uint        an array               new item i is the old item order[i]
+    11 INCREMENT  int                  a key                  added to the integer there, or to 0
 
 Rules
-* A path begins with "state" or "hot" and names, key by key, what the operation applies to. Keys of a
-  map are str, int or bin; indexes of an array are from 0 to below its length, never negative.
-* Paths and values are as of the moment of the change: operations are applied one after another.
+* A path begins with "state" or "hot" and then names key by key. Keys of a map are str, int or bin;
+  indexes of an array are from 0 to below its length, never negative.
+* Paths and values are as of the moment of the change; operations are applied in their order.
 * The order of a map's keys is a part of the state.
-* Values are MessagePack's nil, bool, int, float, str, bin, array and map, with keys str, int or bin.
-* The roots themselves are never set or deleted.
+* Values are MessagePack's nil, bool, int, float, str, bin, array and map, with the same keys.
+* The two roots are maps; they are never set or deleted themselves.
 
-`apply` is the reference on plain dicts and lists, not the fast one; docs/formats/OPERATIONS.md has an
-example of each. It checks what it applies, and a wrong operation leaves those before it applied.
+`apply` is the reference on plain dicts and lists, not the fast one: it checks what it applies.
+docs/formats/OPERATIONS.md has an example of each.
 """
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard
 
 from osupervisor.bridge import packing
 
@@ -66,7 +65,7 @@ class Opcode(IntEnum):
 
 
 class OperationError(ValueError):
-    """An operation that is malformed, or doesn't fit the state; `index` is its place in the array."""
+    """An operation that is malformed or doesn't fit the state; `index`: its place in the array."""
 
     def __init__(self, reason: str, index: int = -1) -> None:
         self.reason = reason
@@ -85,24 +84,23 @@ def unpack(packed: bytes | memoryview) -> list[list[Any]]:
         operations = packing.unpack(packed)
     except packing.DECODE_ERRORS as error:
         raise OperationError(f"found no MessagePack array of operations: {error}") from None
-    if type(operations) is not list:
+    if not _is_array(operations):
         raise OperationError(f"found {_kind(operations)}, wanted an array of operations")
-    checked = cast(list[list[Any]], operations)
-    for index, operation in enumerate(checked):
+    for index, operation in enumerate(operations):
         try:
             validate(operation)
         except OperationError as error:
             raise OperationError(error.reason, index) from None
-    return checked
+    return operations
 
 
 def validate(operation: object) -> None:
-    """Raises OperationError unless `operation` is well formed; whether it fits a state is `apply`'s."""
-    if type(operation) is not list or len(cast(list[Any], operation)) < 2:
+    """Raises OperationError unless `operation` is well formed; whether it fits, `apply` finds."""
+    if not _is_array(operation) or len(operation) < 2:
         raise OperationError(
             f"found {operation!r:.60}, wanted an array of opcode, path and operands"
         )
-    code, path, *operands = cast(list[Any], operation)
+    code, path, *operands = operation
     if type(code) is not int or code not in _OPERANDS:
         raise OperationError(f"found opcode {code!r:.60}, wanted 1 to {max(Opcode)}")
     opcode = Opcode(code)
@@ -134,15 +132,15 @@ def apply(roots: dict[str, Any], operations: Sequence[Operation]) -> None:
 def _walk(roots: dict[str, Any], path: Sequence[Key]) -> Any:
     here: Any = roots
     for key in path:
-        if type(here) is list:
-            here = cast(list[Any], here)[_index(cast(list[Any], here), key, 0)]
-        elif type(here) is dict and key in here:
-            here = cast(dict[Key, Any], here)[key]
+        if _is_array(here):
+            here = here[_index(here, key, 0)]
+        elif _is_map(here) and key in here:
+            here = here[key]
         else:
             raise OperationError(f"nothing under {key!r:.60}")
-    if type(here) is not dict and type(here) is not list:
+    if not _is_map(here) and not _is_array(here):
         raise OperationError(f"found {_kind(here)}, wanted a map or an array")
-    return cast(Any, here)
+    return here
 
 
 def _index(items: list[Any], key: object, beyond: int) -> int:
@@ -152,26 +150,26 @@ def _index(items: list[Any], key: object, beyond: int) -> int:
 
 
 def _map(container: object) -> dict[Key, Any]:
-    if type(container) is not dict:
+    if not _is_map(container):
         raise OperationError(f"found {_kind(container)}, wanted a map")
-    return cast(dict[Key, Any], container)
+    return container
 
 
 def _array(container: object) -> list[Any]:
-    if type(container) is not list:
+    if not _is_array(container):
         raise OperationError(f"found {_kind(container)}, wanted an array")
-    return cast(list[Any], container)
+    return container
 
 
 def _set(container: Any, key: Any, value: Any) -> None:
-    if type(container) is list:
-        _index(cast(list[Any], container), key, 0)
+    if _is_array(container):
+        _index(container, key, 0)
     container[key] = value
 
 
 def _delete(container: Any, key: Any) -> None:
-    if type(container) is list:
-        _index(cast(list[Any], container), key, 0)
+    if _is_array(container):
+        _index(container, key, 0)
     elif key not in container:
         raise OperationError(f"nothing under {key!r:.60}")
     del container[key]
@@ -244,40 +242,39 @@ _ON_CONTAINERS: Final[dict[int, Callable[..., None]]] = {
 
 
 def _validate_path(opcode: Opcode, path: object) -> None:
-    keys = cast(list[Any], path)
-    if type(path) is not list or not keys or keys[0] not in ROOTS:
+    if not _is_array(path) or not path or path[0] not in ROOTS:
         raise OperationError(f'found path {path!r:.60}, wanted an array from "state" or "hot"')
     shortest = 2 if opcode in _ON_MEMBERS else 1
-    if not shortest <= len(keys) <= DEPTH_MAX:
-        raise OperationError(f"found {len(keys)} keys, wanted {shortest} to {DEPTH_MAX}")
-    for key in keys:
+    if not shortest <= len(path) <= DEPTH_MAX:
+        raise OperationError(f"found {len(path)} keys, wanted {shortest} to {DEPTH_MAX}")
+    for key in path:
         if type(key) not in _KEY_TYPES:
             raise OperationError(f"found the key {key!r:.60}, wanted str, int or bin")
 
 
 def _validate_value(opcode: Opcode, value: object) -> None:
-    if type(value) is dict:
-        for key, member in cast(dict[Any, Any], value).items():
+    if _is_map(value):
+        for key, member in value.items():
             if type(key) not in _KEY_TYPES:
                 raise OperationError(f"{opcode.name}: found the key {key!r:.60}")
             _validate_value(opcode, member)
-    elif type(value) is list:
-        for item in cast(list[Any], value):
+    elif _is_array(value):
+        for item in value:
             _validate_value(opcode, item)
     elif type(value) not in _SCALAR_TYPES:
         raise OperationError(f"{opcode.name}: found {_kind(value)}, wanted a plain value")
 
 
 def _validate_map(opcode: Opcode, value: object) -> None:
-    if type(value) is not dict:
+    if not _is_map(value):
         raise OperationError(f"{opcode.name}: found {_kind(value)}, wanted a map")
-    _validate_value(opcode, cast(object, value))
+    _validate_value(opcode, value)
 
 
 def _validate_array(opcode: Opcode, value: object) -> None:
-    if type(value) is not list:
+    if not _is_array(value):
         raise OperationError(f"{opcode.name}: found {_kind(value)}, wanted an array")
-    _validate_value(opcode, cast(object, value))
+    _validate_value(opcode, value)
 
 
 def _validate_int(opcode: Opcode, value: object) -> None:
@@ -286,9 +283,18 @@ def _validate_int(opcode: Opcode, value: object) -> None:
 
 
 def _validate_order(opcode: Opcode, value: object) -> None:
-    _validate_array(opcode, value)
-    for index in cast(list[Any], value):
+    if not _is_array(value):
+        raise OperationError(f"{opcode.name}: found {_kind(value)}, wanted an array")
+    for index in value:
         _validate_int(opcode, index)
+
+
+def _is_map(value: object) -> TypeGuard[dict[Any, Any]]:
+    return type(value) is dict
+
+
+def _is_array(value: object) -> TypeGuard[list[Any]]:
+    return type(value) is list
 
 
 def _kind(value: object) -> str:
