@@ -29,7 +29,8 @@ _BEATS: Final = layout.BEATS_OFFSET // 8
 _CELL: Final = layout.CELL_OFFSET // 8
 _CELL_SINCE: Final = layout.CELL_SINCE_OFFSET // 8
 _LSN: Final = layout.LSN_OFFSET // 8
-_I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
+_TABLE: Final = layout.TABLE_OFFSET // 8
+_ENTRY: Final = layout.ENTRY_BYTES // 8
 
 
 def create(name: str = "osupervisor-hot") -> int:
@@ -65,7 +66,7 @@ class HotWriter:
     Raises HotSegmentError, RobustMutexError.
     """
 
-    __slots__ = ("_indices", "_mapping", "_number", "_reals", "_signed", "_words")
+    __slots__ = ("_indices", "_kinds", "_mapping", "_number", "_reals", "_signed", "_words")
 
     def __init__(self, fd: int) -> None:
         check_sealed(fd)
@@ -75,6 +76,8 @@ class HotWriter:
         self._signed = view.cast("q")
         self._reals = view.cast("d")
         self._indices: dict[str, int] = {}
+        # What stands in the table, so that it need not be read there.
+        self._kinds = bytearray(layout.COUNTERS_MAX)
         self._number = 0
         self._words[layout.PID_OFFSET // 8] = os.getpid()
         mutex.hold(self._mapping, layout.MUTEX_OFFSET)
@@ -102,7 +105,7 @@ class HotWriter:
         self._words[_LSN] = lsn
 
     def describe(self, op: str, key: bytes, since_ns: int) -> None:
-        """Store what is being done, since when (monotonic ns). About 2 us; not for every call."""
+        """Store what is being done, since when (monotonic ns). About 4 us; not for every call."""
         self._number += 1
         offset = layout.SLOT_OFFSETS[self._number % 2]
         slot = layout.pack_activity(self._number, Activity(op, key, since_ns))
@@ -110,25 +113,27 @@ class HotWriter:
 
     def set(self, name: str, value: int | float) -> None:
         """Mirror a counter or gauge. Raises CounterTableError; then the table is as it was."""
-        real = isinstance(value, float)
-        if not real and not _I64_MIN <= value <= _I64_MAX:
-            raise CounterTableError(f"hot[{name!r}] = {value}: not a signed 64-bit number")
         index = self._indices.get(name)
         if index is None:
-            index = self._claim(name)
-        offset = layout.TABLE_OFFSET + index * layout.ENTRY_BYTES
-        if real:
-            self._reals[offset // 8 + 1] = value
+            index = self._claim(name, value)
+        word = _TABLE + index * _ENTRY
+        if isinstance(value, float):
+            kind = layout.KIND_FLOAT
+            self._reals[word + 1] = value
         else:
-            self._signed[offset // 8] = int(value)
-        self._mapping[offset + layout.KIND_OFFSET] = layout.KIND_FLOAT if real else layout.KIND_INT
+            kind = layout.KIND_INT
+            try:
+                self._signed[word] = value
+            except ValueError:
+                raise _too_large(name, value) from None
+        if self._kinds[index] != kind:
+            self._store_kind(index, kind)
 
     def delete(self, name: str) -> None:
         """Free a counter's entry; a name that isn't there is no error."""
         index = self._indices.pop(name, None)
         if index is not None:
-            offset = layout.TABLE_OFFSET + index * layout.ENTRY_BYTES
-            self._mapping[offset + layout.KIND_OFFSET] = layout.KIND_FREE
+            self._store_kind(index, layout.KIND_FREE)
 
     def replace(self, counters: Mapping[str, int | float]) -> None:
         """Make the table mirror `counters` and nothing else: at a lease, after an undo."""
@@ -147,20 +152,26 @@ class HotWriter:
         mutex.release_in_child(self._mapping)
         self._mapping.close()
 
-    def _claim(self, name: str) -> int:
+    def _claim(self, name: str, value: int | float) -> int:
+        """A free entry, named; nothing is changed when the name or the value does not fit."""
         encoded = name.encode()
         if len(encoded) > layout.NAME_BYTES_MAX:
             raise CounterTableError(
                 f"hot[{name!r}]: a name of {len(encoded)} bytes, {layout.NAME_BYTES_MAX} at most"
             )
-        used = set(self._indices.values())
-        index = next((i for i in range(layout.COUNTERS_MAX) if i not in used), None)
-        if index is None:
+        if not isinstance(value, float) and not -(2**63) <= value < 2**63:
+            raise _too_large(name, value)
+        if layout.KIND_FREE not in self._kinds:
             raise CounterTableError(f"hot[{name!r}]: all {layout.COUNTERS_MAX} entries are taken")
+        index = self._kinds.index(layout.KIND_FREE)
         offset = layout.TABLE_OFFSET + index * layout.ENTRY_BYTES
         self._mapping[offset : offset + layout.ENTRY_BYTES] = layout.pack_free_entry(encoded)
         self._indices[name] = index
         return index
+
+    def _store_kind(self, index: int, kind: int) -> None:
+        self._mapping[layout.TABLE_OFFSET + index * layout.ENTRY_BYTES + layout.KIND_OFFSET] = kind
+        self._kinds[index] = kind
 
 
 class HotReader:
@@ -177,7 +188,7 @@ class HotReader:
         self._words = memoryview(self.map).cast("Q")
 
     def snapshot(self) -> HotSnapshot:
-        """Everything, from one copy (about 0.1 ms)."""
+        """Everything, from one copy (30 us, and 1 us for each counter)."""
         return layout.parse(self.map[:])
 
     def cell(self) -> tuple[int, int]:
@@ -197,3 +208,7 @@ class HotReader:
         """Unmap. Raises BufferError while a death watch still waits on it."""
         self._words.release()
         self.map.close()
+
+
+def _too_large(name: str, value: int) -> CounterTableError:
+    return CounterTableError(f"hot[{name!r}] = {value}: not a signed 64-bit number")

@@ -66,7 +66,9 @@ _WORD = struct.Struct("=Q")
 _SLOT = struct.Struct("=QQIHH")
 _ENTRY = struct.Struct("=qdIBB2x48s")
 
-assert TABLE_OFFSET + COUNTERS_MAX * ENTRY_BYTES <= SEGMENT_BYTES
+_TABLE_END = TABLE_OFFSET + COUNTERS_MAX * ENTRY_BYTES
+
+assert _TABLE_END <= SEGMENT_BYTES
 assert _SLOT.size + OP_BYTES_MAX + KEY_BYTES_MAX <= SLOT_BYTES
 assert _ENTRY.size == ENTRY_BYTES
 
@@ -144,14 +146,16 @@ def pack_free_entry(name: bytes) -> bytes:
 def parse_table(content: bytes) -> dict[str, int | float]:
     """Every whole entry, in the order of the table."""
     counters: dict[str, int | float] = {}
-    table = content[TABLE_OFFSET : TABLE_OFFSET + COUNTERS_MAX * ENTRY_BYTES]
-    for integer, real, crc, kind, length, padded in _ENTRY.iter_unpack(table):
-        if kind not in (KIND_INT, KIND_FLOAT) or length > NAME_BYTES_MAX:
+    # All kinds in one slice: most entries are free most of the time.
+    kinds = content[TABLE_OFFSET + KIND_OFFSET : _TABLE_END : ENTRY_BYTES]
+    for index, kind in enumerate(kinds):
+        if kind not in (KIND_INT, KIND_FLOAT):
             continue
+        offset = TABLE_OFFSET + index * ENTRY_BYTES
+        integer, real, crc, _, length, padded = _ENTRY.unpack_from(content, offset)
         name = padded[:length]
-        if zlib.crc32(name) != crc:
-            continue
-        counters[name.decode("utf-8", "replace")] = integer if kind == KIND_INT else real
+        if length <= NAME_BYTES_MAX and zlib.crc32(name) == crc:
+            counters[name.decode("utf-8", "replace")] = integer if kind == KIND_INT else real
     return counters
 
 

@@ -201,8 +201,9 @@ def test_scribbling_brain_harms_nobody_and_its_death_is_told_by_the_pidfd(spawn:
 def test_forked_child_holds_nothing_of_its_parents(spawn: Spawn) -> None:
     """A checkpoint's child: its death says nothing about the brain, and it delays nothing."""
     process = spawn()
-    _, child, mapped = process.ask("fork", -1)
-    assert mapped == "unmapped"
+    assert process.ask("list") == ["1"]
+    _, child, mapped, held = process.ask("fork", -1)
+    assert (mapped, held) == ("unmapped", "0")
     os.kill(int(child), signal.SIGKILL)
     assert process.ask("reap", child) == ["reaped", str(process.pid | 0x8000_0000)]
     assert not wait_for_death(process.reader.map, SHORT_S)
@@ -210,7 +211,7 @@ def test_forked_child_holds_nothing_of_its_parents(spawn: Spawn) -> None:
 
 def test_brain_dies_while_its_child_lives_on(spawn: Spawn) -> None:
     process = spawn()
-    _, child, _ = process.ask("fork", -1)
+    child = process.ask("fork", -1)[1]
     child_pidfd = os.pidfd_open(int(child))
     try:
         process.kill()
@@ -224,7 +225,8 @@ def test_brain_dies_while_its_child_lives_on(spawn: Spawn) -> None:
 def test_forked_brain_makes_its_own_mutex(spawn: Spawn) -> None:
     """A standby forked from a standby: each one's death is its own."""
     process = spawn()
-    _, child, _ = process.ask("fork", process.own_segment)
+    _, child, _, held = process.ask("fork", process.own_segment)
+    assert held == "1"
     second = hot.HotReader(process.own_segment)
     try:
         assert second.snapshot().pid == int(child)
