@@ -97,8 +97,7 @@ def fenced(context: Context, brain: Brain, lsn: int) -> None:
     if lease.holder is brain and lease.state is LeaseState.FENCING:
         lease.drop()
         brain.sent = lsn
-        if not catch_up(context, brain):
-            context.out.actions.append(LoadBrain(brain.id, lsn))
+        catch_up_or_load(context, brain)
 
 
 def synced(context: Context, lsn: int) -> None:
@@ -133,8 +132,8 @@ def _settle(context: Context, entries: list[Entry]) -> None:
             _settle_other(context, entry)
     lease = context.lease
     if records and lease.state is LeaseState.HELD:
-        lease.confirm = (lease.last_n, context.log.last)
-        if lease.last_n - lease.confirmed_n >= execution.CONFIRM_EVERY:
+        lease.confirm = (lease.written_n, context.log.last)
+        if lease.written_n - lease.confirmed_n >= execution.CONFIRM_EVERY:
             execution.confirm(context)
 
 
@@ -145,10 +144,12 @@ def _settle_commit(context: Context, entry: Entry) -> None:
         execution.show_query(context, call, entry.outcome)
         return
     context.leave(call)
+    if entry.epoch == context.lease.epoch:
+        context.lease.written_n = call.n
     asked = context.fold.commit(
         entry.lsn,
         entry.epoch,
-        context.now_us,
+        entry.t_us,
         call.key,
         call.seen,
         call.crc,
@@ -177,19 +178,19 @@ def _settle_other(context: Context, entry: Entry) -> None:
         case Kind.VERDICT:
             assert call is not None
             context.leave(call)
-            fold.verdict(entry.lsn, context.now_us, call.key, call.seen, call.crc, entry.outcome)
+            fold.verdict(entry.lsn, entry.t_us, call.key, call.seen, call.crc, entry.outcome)
             for waiter in call.waiters:
                 context.show(waiter, entry.lsn, entry.outcome)
             call.waiters.clear()
         case Kind.DEATH:
             assert call is not None
-            fold.death(entry.lsn, context.now_us, call.key)
+            fold.death(entry.lsn, entry.t_us, call.key)
         case Kind.LEASE:
             holder = execution.granted(context, entry)
             if holder is not None:
                 context.out.actions.append(Granted(holder.id, entry.epoch))
         case Kind.CONTROL:
-            fold.count(entry.lsn, context.now_us)
+            fold.count(entry.lsn, entry.t_us)
             context.log.control_written(entry.lsn, len(entry.record))
             if entry.checkpoint:
                 _begin_checkpoint(context, entry)
@@ -205,7 +206,7 @@ def _begin_checkpoint(context: Context, entry: Entry) -> None:
         writer = max(followers, key=lambda brain: brain.id)
     elif lease.primary is not None and not lease.inflight:
         writer = lease.primary
-        lease.confirm = (lease.last_n, entry.lsn)
+        lease.confirm = (lease.written_n, entry.lsn)
         execution.confirm(context)
     else:
         return
@@ -224,12 +225,13 @@ def stream(context: Context, records: list[bytes]) -> None:
             brain.stream(records, size)
 
 
-def catch_up(context: Context, brain: Brain) -> bool:
-    """Send a follower what it lacks, when the ring still has it. False: it must load from files."""
+def catch_up_or_load(context: Context, brain: Brain) -> None:
+    """Send a follower what it lacks, when the ring still has it; else it loads from files."""
     log = context.log
     if not log.ring.holds(brain.sent + 1):
-        return False
+        brain.loading = True
+        context.out.actions.append(LoadBrain(brain.id, brain.sent))
+        return
     newest = log.ring.since(brain.sent + 1)
     brain.stream(newest, sum(map(len, newest)))
     brain.streaming = True
-    return True

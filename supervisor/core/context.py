@@ -104,7 +104,7 @@ class Context:
         lsn = log.next_lsn
         at = self.fold.epoch if epoch is None else epoch
         data = records.encode(lsn, at, kind, self.now_us, log.durable, key, request, commit)
-        log.add(Entry(kind, data, lsn, at, call, outcome, effects, checkpoint))
+        log.add(Entry(kind, data, lsn, at, self.now_us, call, outcome, effects, checkpoint))
         return lsn
 
     def answer(self, call: Call, outcome: bytes) -> None:

@@ -18,7 +18,7 @@ from osupervisor.supervisor.core.context import Context, Limits, Mode
 from osupervisor.supervisor.core.fold import Fold
 from osupervisor.supervisor.core.lease import Brain, LeaseState
 from osupervisor.supervisor.core.log_tail import LogTail
-from osupervisor.supervisor.core.outbox import KillBrain, LoadBrain, Outbox
+from osupervisor.supervisor.core.outbox import KillBrain, Outbox
 from osupervisor.supervisor.core.queue import CallQueue
 
 
@@ -102,8 +102,8 @@ class Core:
             view = Brain(brain, version, abilities, queries, lsn)
             context.brains[brain] = view
         view.sent = lsn
-        if not appending.catch_up(context, view):
-            context.out.actions.append(LoadBrain(brain, lsn))
+        view.loading = False
+        appending.catch_up_or_load(context, view)
 
     def response(
         self, brain: int, n: int, epoch: int, outcome: bytes, effects: bytes | None, commit: bytes
@@ -139,10 +139,9 @@ class Core:
     def drained(self, brain: int) -> None:
         """A lagging follower was sent all that waited: let it catch up."""
         view = self.context.brains.get(brain)
-        if view is None or view.streaming or self.context.lease.holder is view:
+        if view is None or view.streaming or view.loading or self.context.lease.holder is view:
             return
-        if not appending.catch_up(self.context, view):
-            self.context.out.actions.append(LoadBrain(brain, view.sent))
+        appending.catch_up_or_load(self.context, view)
 
     def overdue(self, brain: int, cell: int, running_us: int) -> Call | None:
         """The call that this brain has executed for too long, if it has."""

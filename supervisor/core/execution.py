@@ -41,12 +41,12 @@ def granted(context: Context, entry: Entry) -> Brain | None:
     None: it died meanwhile, and the lease falls back.
     """
     lease = context.lease
-    context.fold.lease(entry.lsn, entry.epoch, context.now_us)
+    context.fold.lease(entry.lsn, entry.epoch, entry.t_us)
     holder = lease.holder
     if lease.state is not LeaseState.GRANTING or holder is None or entry.epoch != lease.epoch:
         return None
     lease.state, lease.confirm = LeaseState.HELD, None
-    lease.n = lease.last_n = lease.confirmed_n = 0
+    lease.n = lease.written_n = lease.confirmed_n = 0
     holder.push(port.notify_frame("lease", lease.epoch, entry.lsn))
     holder.streaming = False
     return holder
@@ -118,7 +118,6 @@ def receive(
             _break(context, brain, str(error))
             return
     lease.inflight.popleft()
-    lease.last_n = n
     context.add_record(
         Kind.COMMIT,
         call.key_bytes,
@@ -135,7 +134,7 @@ def _receive_query(context: Context, call: Call, epoch: int, outcome: bytes) -> 
     """A query's answer rests on every commit before it, and is shown when those are."""
     call.barrier = context.log.next_lsn - 1
     if context.log.batch:
-        context.log.add(Entry(Kind.COMMIT, b"", call.barrier, epoch, call, outcome, b""))
+        context.log.add(Entry(Kind.COMMIT, b"", call.barrier, epoch, 0, call, outcome, b""))
         return
     show_query(context, call, outcome)
 

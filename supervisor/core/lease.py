@@ -25,6 +25,8 @@ class Brain:
     """Last LSN that it has, or that is on its way to it."""
     streaming: bool = False
     """It gets each record as it is written; else it is loading, or too far behind."""
+    loading: bool = False
+    """It was told to load from files, and has not said `ready` since."""
     out: list[bytes] = field(default_factory=list[bytes])
     """Frames for its port, in order; the shell takes them."""
     records: list[bytes] = field(default_factory=list[bytes])
@@ -69,8 +71,8 @@ class Lease:
     """The last delivery's number."""
     inflight: deque[Call] = field(default_factory=deque[Call])
     """Delivered and not yet received back, in the order of n."""
-    last_n: int = 0
-    """The number of the newest commit received."""
+    written_n: int = 0
+    """The number of the newest commit that is in the log: one received may still be cut off."""
     fencing_since_us: int = 0
     confirmed_n: int = 0
     """The number up to which the holder was told that its work is logged."""

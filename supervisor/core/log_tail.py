@@ -29,6 +29,7 @@ class Entry(NamedTuple):
     record: bytes
     lsn: int
     epoch: int
+    t_us: int
     call: Call | None
     outcome: bytes
     effects: bytes

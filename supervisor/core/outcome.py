@@ -27,20 +27,24 @@ def as_commit(outcome: bytes) -> bytes:
 
 
 def timeout_waiting(op: str, delivered: bool) -> bytes:
+    """Nothing is decided by this: the same key may be asked again. `final` says so."""
     hint = (
         "it had been handed to the brain and may still take effect; ask again under the same key"
         if delivered
         else "it had not been started; call again, with a longer timeout_s if the service is busy"
     )
-    return error("Timeout", f"{op}: its time was up while it waited", hint, delivered=delivered)
+    message = f"{op}: its time was up while it waited"
+    return error("Timeout", message, hint, delivered=delivered, final=False)
 
 
 def timeout_hung(op: str, limit_us: int) -> bytes:
+    """A verdict: its brain was killed, and it is not tried again."""
     return error(
         "Timeout",
         f"{op}: ran longer than {limit_us / 1e6:g} s; its brain was killed and its changes undone",
         "see `osupervisor crashes show` for where it hung; timeout_s or op.timeout_s allow more",
         delivered=True,
+        final=True,
     )
 
 

@@ -68,7 +68,7 @@ def _fork(context: Context) -> None:
         source = context.lease.primary
         assert source is not None
         lease = context.lease
-        lease.confirm = (lease.last_n, context.log.last)
+        lease.confirm = (lease.written_n, context.log.last)
         execution.confirm(context)
     while context.forks_wanted:
         brain = context.forks_wanted.popleft()

@@ -1,0 +1,135 @@
+"""A simulated brain: it speaks the port's messages, byte for byte, and holds a toy state."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from osupervisor.bridge import packing
+from osupervisor.wal import record as records
+from osupervisor.wal.record import Kind
+from tests.simulation import toy
+
+
+class BrainBug(AssertionError):
+    """The supervisor sent what a brain must die of."""
+
+
+@dataclass(slots=True)
+class Undo:
+    n: int
+    before: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Brain:
+    """`inbox` and `outbox` are the port's two directions; `buffer` is what was not flushed."""
+
+    id: int
+    lsn: int = 0
+    epoch: int = 0
+    state: toy.State = field(default_factory=toy.State)
+    lease: int = 0
+    undo: list[Undo] = field(default_factory=list[Undo])
+    inbox: deque[bytes] = field(default_factory=deque[bytes])
+    outbox: deque[bytes] = field(default_factory=deque[bytes])
+    buffer: list[bytes] = field(default_factory=list[bytes])
+    cell: int = 0
+    hung: bool = False
+    killed_by: bytes = b""
+    """The key of the call that it died of."""
+    wants: list[list[Any]] = field(default_factory=list[list[Any]])
+    """load, checkpoint, spawn: what the world has to do for it."""
+
+    def say_ready(self) -> None:
+        self.outbox.append(packing.pack([2, "ready", [{"lsn": self.lsn, "epoch": self.epoch}]]))
+
+    def flush(self) -> None:
+        self.outbox.extend(self.buffer)
+        self.buffer.clear()
+
+    def step(self) -> None:
+        """Take one message from the port."""
+        message: Any = packing.unpack(self.inbox.popleft())
+        if message[0] == 0:
+            self._request(message[1], message[2], message[3])
+        else:
+            self._note(message[1], message[2])
+
+    def _request(self, n: int, method: str, params: list[Any]) -> None:
+        if method in ("read", "read_state"):
+            request = packing.pack(params[0])
+            outcome = toy.execute(self.state, request).outcome
+            self.flush()
+            self.outbox.append(packing.pack([1, n, None, [0, outcome]]))
+            return
+        epoch, key, request = params
+        if not self.lease or epoch != self.lease:
+            raise BrainBug(f"brain {self.id} has lease {self.lease}, got a call of {epoch}")
+        self.cell = n
+        if request[0] == toy.POISON:
+            self.killed_by = packing.pack(key)
+            return
+        if request[0] == toy.HANG:
+            self.hung = True
+            return
+        before = self.state.packed()
+        done = toy.execute(self.state, packing.pack(request))
+        if request[0] in toy.QUERIES:
+            self.buffer.append(packing.pack([1, n, None, [epoch, done.outcome]]))
+        else:
+            self.undo.append(Undo(n, before))
+            response = [1, n, None, [epoch, done.outcome, done.ops, done.effects]]
+            self.buffer.append(packing.pack(response))
+        self.cell = 0
+
+    def _note(self, method: str, params: list[Any]) -> None:
+        match method:
+            case "record":
+                self._records(params[0])
+            case "confirm":
+                n, self.lsn = params
+                self.epoch = self.lease
+                self.undo = [undo for undo in self.undo if undo.n > n]
+            case "lease":
+                epoch, lsn = params
+                if lsn != self.lsn or self.undo:
+                    raise BrainBug(f"brain {self.id} at {self.lsn} got a lease at {lsn}")
+                self.lease = self.epoch = epoch
+            case "fence":
+                self.fence()
+                self.outbox.append(packing.pack([2, "fenced", [self.lsn]]))
+            case "load" | "checkpoint" | "spawn":
+                if method != "load" and self.undo:
+                    raise BrainBug(f"{method} with {len(self.undo)} unconfirmed")
+                if method == "checkpoint" and params[0] != self.lsn:
+                    raise BrainBug(f"checkpoint of {params[0]}, brain {self.id} is at {self.lsn}")
+                self.wants.append([method, *params])
+            case _:
+                raise BrainBug(f"message {method}")
+
+    def _records(self, data: bytes) -> None:
+        if self.lease:
+            raise BrainBug(f"brain {self.id} has the lease and got records")
+        at = 0
+        while at < len(data):
+            decoded = records.decode(data, at)
+            assert decoded is not None
+            record, at = decoded
+            if record.lsn != self.lsn + 1:
+                raise BrainBug(f"brain {self.id} at {self.lsn} got record {record.lsn}")
+            self.apply(record)
+
+    def apply(self, record: records.Record) -> None:
+        if record.kind is Kind.COMMIT:
+            parts: Any = packing.unpack(b"\x93" + record.commit)
+            toy.apply(self.state, parts[1])
+        self.lsn, self.epoch = record.lsn, record.epoch
+
+    def fence(self) -> None:
+        """Undo what was not confirmed, and follow."""
+        if self.undo:
+            self.state = toy.State.unpacked(self.undo[0].before)
+            self.undo.clear()
+        self.buffer.clear()
+        self.lease = 0
+        self.cell = 0

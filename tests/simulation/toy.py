@@ -1,0 +1,90 @@
+"""The brain's code in the simulation: ops on a small state, deterministic in (state, request).
+
+    state   {"total": int, "tokens": [str]}
+    ops     [[0, token]] append a token    [[1, n]] add to the total
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from osupervisor.bridge import packing
+
+ADD, PUSH, FAIL, EMPTY, LATER, CAST, READ, POISON, HANG = (
+    "add", "push", "fail", "empty", "later", "cast", "read", "poison", "hang",
+)  # fmt: skip
+QUERIES = frozenset({READ})
+LONG_RESULT = "x" * 300
+"""Longer than what is held in memory of an outcome: it has to be read from the log."""
+
+
+@dataclass(slots=True)
+class State:
+    total: int = 0
+    tokens: list[str] = field(default_factory=list[str])
+
+    def packed(self) -> bytes:
+        return packing.pack([self.total, self.tokens])
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> "State":
+        total, tokens = _list(data)
+        return cls(total, tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an execution gave."""
+
+    outcome: bytes
+    ops: bytes
+    effects: bytes
+
+    def commit(self) -> bytes:
+        return b"".join(packing.pack(part) for part in (self.outcome, self.ops, self.effects))
+
+
+def execute(state: State, request: bytes) -> Done:
+    """Run a request on the state, which it changes."""
+    op, args, _, t_us, seed = _list(request)
+    ops: list[list[Any]] = []
+    effects: list[list[Any]] = []
+    error: object = None
+    result: object = None
+    match op:
+        case "add":
+            ops.append([1, args[0]])
+            result = [state.total + args[0], LONG_RESULT if args[0] == 7 else ""]
+        case "push":
+            ops.append([0, args[0]])
+            result = len(state.tokens) + 1
+        case "fail":
+            error = {"code": "OpFailed", "message": "no", "hint": "", "data": {"total": state.total}}
+        case "empty":
+            result = [len(state.tokens), t_us, seed]
+        case "later":
+            effects.append(["after", args[1], PUSH, [args[0] + ".later"], {}])
+            ops.append([0, args[0]])
+        case "cast":
+            effects.append(["emit", "cast", {}])
+            effects.append(["cast", PUSH, [args[0] + ".cast"], {}])
+            ops.append([0, args[0]])
+        case "read":
+            result = [state.total, len(state.tokens)]
+        case _:
+            raise AssertionError(op)
+    apply(state, packing.pack(ops))
+    outcome = packing.pack(error) + packing.pack(result)
+    return Done(outcome, packing.pack(ops), packing.pack(effects))
+
+
+def apply(state: State, ops: bytes) -> None:
+    for kind, value in _list(ops):
+        if kind == 0:
+            state.tokens.append(value)
+        else:
+            state.total += value
+
+
+def _list(data: bytes) -> list[Any]:
+    found: Any = packing.unpack(data)
+    return list(found)
