@@ -52,6 +52,7 @@ class DirectoryLock:
         """Give it back; the file stays, because removing it would let two processes hold one."""
         if self._fd in _held:
             _held.remove(self._fd)
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # at once, whatever child is just being forked
             os.close(self._fd)
         self._fd = -1
 

@@ -137,8 +137,10 @@ class DescriptorFile:
         with self._lock:
             if self._sync_error is not None:
                 raise OSError(self._sync_error.errno, f"an earlier sync failed: {self._sync_error}")
-            if self._fd == -1 and self._clean:
-                return
+            if self._fd == -1:
+                if self._clean:
+                    return
+                raise OSError(errno.EBADF, "closed before it was synced", self._name)
             try:
                 self._clean = True
                 os.fdatasync(self._fd)
