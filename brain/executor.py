@@ -25,6 +25,8 @@ from osupervisor.brain.state import StateTree
 COMMIT_BYTES_MAX = 16 * 2**20
 OUTCOME_BYTES_MAX = COMMIT_BYTES_MAX - 64
 """The outcome travels in a client's frame of 16 MiB, beside the message's id."""
+_SMALL_BYTES = OUTCOME_BYTES_MAX // 2
+"""Ops and an outcome of at most this much each are not over the limit together."""
 NO_OPS = b"\x90"
 NIL = b"\xc0"
 _NIL_OUTCOME = NIL + NIL
@@ -86,7 +88,9 @@ class Executor:
             tree.rollback_open()
             context.drop_effects()
             return failure.failed(error), NO_OPS, NO_EFFECTS, None
-        if len(outcome) + len(ops) + len(effects) > OUTCOME_BYTES_MAX:
+        if (
+            len(ops) > _SMALL_BYTES or len(outcome) > _SMALL_BYTES or effects is not NO_EFFECTS
+        ) and len(outcome) + len(ops) + len(effects) > OUTCOME_BYTES_MAX:
             tree.rollback(undo)
             too_large = failure.too_large(len(outcome), len(ops), len(effects))
             return too_large, NO_OPS, NO_EFFECTS, None

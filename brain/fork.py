@@ -5,7 +5,9 @@ Rules
 * A child closes at once all that it inherited but what it was given: an end of the parent's port
   that lives on in a child would hide the parent's death.
 * A child unmaps the parent's hot segment and its mutex with it, and makes its own where it has one.
-* `gc.freeze` before each fork: a collection in either process would write to every page.
+* `gc.freeze` before each fork: a collection in either process would write to every page. What is
+  frozen is never collected, and a container that was taken out of the state may need that, so a
+  follower collects everything before it freezes: `thaw`. That takes 0.1 us per container.
 * A spawned follower is no child of its parent: it outlives it, and its end is reported by the
   nursery, which is the subreaper.
 * Children leave by `os._exit`.
@@ -18,6 +20,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final
 
+from osupervisor.brain import output
 from osupervisor.brain.packing import decode, encode
 
 STANDARD: Final = (0, 1, 2)
@@ -25,10 +28,17 @@ CHECKPOINT_NICENESS: Final = 10
 """The checkpoint's child gives way to the brain that serves."""
 
 
+def thaw() -> None:
+    """Collect everything, also what earlier forks froze."""
+    gc.unfreeze()
+    gc.collect()
+
+
 def fork_child(work: Callable[[], int], keep: list[int]) -> int:
     """Fork; the child keeps the descriptors `keep` and the standard ones, runs `work`, and ends
     with what it returns. The child's pid; the caller reaps it.
     """
+    output.flush()
     gc.freeze()
     pid = os.fork()
     if pid == 0:
@@ -51,6 +61,7 @@ def fork_grandchild(keep: list[int]) -> int:
     In the new process: 0, and all but `keep` and the standard descriptors are closed. In the
     caller: its pid. Raises OSError when no process can be made.
     """
+    output.flush()
     gc.freeze()
     reader, writer = os.pipe()
     middle = os.fork()

@@ -96,9 +96,8 @@ class Lease:
             ops,
             _NO_EFFECTS_BIN,
         )
-        port.queued_bytes += size
         port.responses += 1
-        if port.responses >= FLUSH_RESPONSES or port.queued_bytes >= FLUSH_BYTES:
+        if port.responses >= FLUSH_RESPONSES:
             port.flush()
 
     def state(self, port: Port, n: int, params: Any) -> None:

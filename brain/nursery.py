@@ -22,7 +22,7 @@ import sys
 import traceback
 from typing import Any, Final
 
-from osupervisor.brain import diagnostics, worker
+from osupervisor.brain import diagnostics, output, worker
 from osupervisor.brain.errors import LoadError
 from osupervisor.brain.fork import fork_child
 from osupervisor.brain.line import close_all
@@ -116,6 +116,7 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(CONTROL_FD, False)
     _become_subreaper()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    output.install()
     diagnostics.install()
     if os.environ.get("PYTHONHASHSEED", "random") == "random":
         print(

@@ -1,7 +1,9 @@
 """Standard output and error of a brain: a pipe to the supervisor that never blocks and never fails.
 
 What an op prints is for people. Where nobody reads, or not fast enough, it is dropped and counted:
-an op must not wait for a log file, nor see whether one is there.
+an op must not wait for a log file, nor see whether one is there. The writers are installed in the
+nursery, before the author's code is imported: what that code keeps of `sys.stderr` (a logging
+handler does) is then one of them too. Each process puts a pipe of its own under them.
 """
 
 import io
@@ -42,18 +44,27 @@ class DroppingWriter(io.RawIOBase):
             return 0
 
 
-def take_output(descriptor: int) -> None:
-    """Make `descriptor` the process's standard output and error, and close it.
+def install() -> None:
+    """Replace `sys.stdout` and `sys.stderr` by writers that drop what can't be written at once."""
+    flush()
+    sys.stdout = _text(1)
+    sys.stderr = _text(2)
 
-    Replaces `sys.stdout` and `sys.stderr` by writers that drop what does not fit.
-    """
+
+def flush() -> None:
+    """Hand on what is buffered; to be called before a fork, else both processes print it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def take_output(descriptor: int) -> None:
+    """Make `descriptor`, a pipe, the process's standard output and error, and close it."""
+    flush()
     os.set_blocking(descriptor, False)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     if descriptor > 2:
         os.close(descriptor)
-    sys.stdout = _text(1)
-    sys.stderr = _text(2)
 
 
 def take_no_input() -> None:

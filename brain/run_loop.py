@@ -212,6 +212,8 @@ class RunLoop:
             raise PortError(f"a checkpoint of LSN {lsn}; the brain is at {self._follower.lsn}")
         file_fd, pipe_fd = self._line.descriptors("checkpoint", [lsn], LINE_TIMEOUT_S)
         self._port.flush()
+        if self._lease is None:
+            fork.thaw()
         tree = self._executor.tree
         pid = fork.fork_child(
             lambda: checkpoint.write(file_fd, pipe_fd, tree, lsn, level), [file_fd, pipe_fd]

@@ -5,15 +5,14 @@ traceback is on its standard error).
 """
 
 import gc
-import sys
 import traceback
 from typing import Any, Final
 
+from osupervisor.brain import output
 from osupervisor.brain.executor import Executor
 from osupervisor.brain.follower import Follower
 from osupervisor.brain.hot_mirror import HotMirror
 from osupervisor.brain.loader import Loaded
-from osupervisor.brain.output import take_no_input
 from osupervisor.brain.run_loop import Birth, Life, RunLoop
 from osupervisor.brain.state import StateTree
 
@@ -27,7 +26,7 @@ def serve(brain_id: Any, loaded: Loaded, descriptors: list[int]) -> int:
 
     Returns in spawned followers too, which begin their life inside of this call.
     """
-    take_no_input()
+    output.take_no_input()
     gc.set_threshold(*COLLECT_AFTER)
     gc.enable()
     try:
@@ -46,5 +45,4 @@ def serve(brain_id: Any, loaded: Loaded, descriptors: list[int]) -> int:
         traceback.print_exc()
         return EXIT_BROKEN
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        output.flush()

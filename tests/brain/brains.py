@@ -1,11 +1,14 @@
 """Brains that the tests run in real processes."""
 
+import logging
 import os
 import sys
 import time
 from typing import Any
 
 from osupervisor.brain import Brain, evolvable, gene, op, query
+
+HANDLER = logging.StreamHandler()
 
 
 class Counter(Brain):
@@ -59,6 +62,10 @@ class Counter(Brain):
         """Print `size` bytes."""
         print("x" * size)
         return size
+
+    @op
+    def log(self, text: str) -> None:
+        HANDLER.emit(logging.makeLogRecord({"msg": text}))
 
     @op
     def fill(self, first: int, count: int) -> int:

@@ -321,3 +321,14 @@ def _add(name: str) -> bytes:
 def _with_lease(log: Log, brain: BrainEnd, epoch: int) -> int:
     brain.records(log.lease(epoch))
     return log.lsn
+
+
+def test_output_kept_at_import_is_the_brains_own() -> None:
+    """A logging handler holds on to `sys.stderr` as it was when the module was imported."""
+    with nursery() as nest:
+        brain = primary(nest, Log())
+        for _ in range(3):
+            assert brain.call("log", "y" * 100_000).failure is None
+        printed = brain.printed()
+        assert "yyyy" in printed and "BlockingIOError" not in printed
+        assert nest.process.stderr is not None
