@@ -101,7 +101,7 @@ def walk_commits(data: bytes, lsn: int, last_lsn: int) -> tuple[list[Commit], in
     while at <= last_at and lsn <= last_lsn:
         length, found, epoch, kind, commit_length = unpack(data, at)
         after = at + length
-        if found != lsn or after > size:
+        if found != lsn or length < OVERHEAD or after > size:
             break
         if kind == _COMMIT:
             end = after - TRAILER_SIZE
@@ -117,7 +117,7 @@ def walk_over(data: bytes, lsn: int, last_lsn: int) -> tuple[list[Never], int, i
     at, size, last_at = 0, len(data), len(data) - OVERHEAD
     while at <= last_at and lsn <= last_lsn:
         length, found = unpack(data, at)
-        if found != lsn or at + length > size:
+        if found != lsn or not OVERHEAD <= length <= size - at:
             break
         at += length
         lsn += 1

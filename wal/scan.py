@@ -127,7 +127,7 @@ def walk_raw(data: bytes, lsn: int, last_lsn: int) -> tuple[list[bytes], int, in
     at, size, last_at = 0, len(data), len(data) - OVERHEAD
     while at <= last_at and lsn <= last_lsn:
         length, found = _WHOLE_WALK.unpack_from(data, at)
-        if found != lsn or at + length > size:
+        if found != lsn or not OVERHEAD <= length <= size - at:
             break
         raw.append(data[at : at + length])
         at += length

@@ -157,7 +157,7 @@ def _walk_facts(data: bytes, lsn: int, last_lsn: int) -> tuple[list[_Facts], int
     newest = control_lsn = control_at = 0
     while at <= last_at and lsn <= last_lsn:
         length, found, kind = unpack(data, at)
-        if found != lsn or at + length > size:
+        if found != lsn or not OVERHEAD <= length <= size - at:
             break
         if kind == _CONTROL:
             control_lsn, control_at = lsn, at

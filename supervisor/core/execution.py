@@ -38,12 +38,15 @@ def grant(context: Context) -> None:
 def granted(context: Context, entry: Entry) -> Brain | None:
     """The lease record is written and streamed: its holder may execute from now on.
 
-    None: it died meanwhile, and the lease falls back.
+    None: it died meanwhile, or fell so far behind that it wasn't streamed to; the lease falls back.
     """
     lease = context.lease
     context.fold.lease(entry.lsn, entry.epoch, entry.t_us)
     holder = lease.holder
     if lease.state is not LeaseState.GRANTING or holder is None or entry.epoch != lease.epoch:
+        return None
+    if not holder.streaming:
+        lease.drop()
         return None
     lease.state, lease.confirm = LeaseState.HELD, None
     lease.n = lease.written_n = lease.confirmed_n = 0
