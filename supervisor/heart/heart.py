@@ -23,14 +23,13 @@ from osupervisor.supervisor.heart.journal import Journal
 from osupervisor.supervisor.heart.leftovers import kill_children, kill_stored
 from osupervisor.supervisor.heart.notification import REFUSED, number, parse
 from osupervisor.supervisor.heart.options import SEPARATOR, Options
+from osupervisor.supervisor.heart.pidfd_info import exit_status
 from osupervisor.supervisor.heart.process import Process, reap, spawn
 from osupervisor.supervisor.heart.signal_queue import SignalQueue
 from osupervisor.supervisor.heart.spare import Spare
 from osupervisor.supervisor.heart.upstream import Upstream
 
 DATAGRAMS_PER_ROUND = 1000  # a flood of messages must not keep heart from anything else
-OPEN_FILES_WANTED = 65_536
-COMM = "osv-heart"  # the process's name in ps and top
 
 
 class Heart:
@@ -139,6 +138,8 @@ class Heart:
             self._decisions.spare_ended(time.monotonic())
         if supervisor is not None and (dead or supervisor.pid in ended):
             status = ended.get(supervisor.pid)
+            if status is None:
+                status = exit_status(supervisor.pidfd)
             self._read_messages()
             if self._supervisor is supervisor:  # else its last message was MAINPID
                 self._forget()

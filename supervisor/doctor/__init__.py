@@ -1,0 +1,1 @@
+"""What this machine can and can't give a service, and what follows. Plain data; prints nothing."""
