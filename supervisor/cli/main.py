@@ -23,6 +23,33 @@ COMMANDS = {
     "status": ("status:status", "What runs, and how far it is."),
     "call": ("call:call", "Call an op or a query of the brain."),
     "state": ("state:state", "Show the brain's state, or the part of it at PATH."),
+    "tree": ("tree:tree", "Show the supervision tree: each child, its process, its state."),
+    "logs": ("logs:logs", "Show the log lines of all processes; with -f also those to come."),
+    "crashes": (
+        "crashes:crashes",
+        "Show the deaths of processes: all in short, or one report in full.",
+    ),
+    "deadletter": (
+        "deadletter:deadletter",
+        "Show the quarantined requests, call one again, or forget it.",
+    ),
+    "checkpoint": (
+        "checkpoints:checkpoint",
+        "Write a checkpoint now; returns when it is durable.",
+    ),
+    "checkpoints": (
+        "checkpoints:checkpoints",
+        "List the checkpoints, or check every byte of them; also while nothing runs.",
+    ),
+    "wal": ("wal:wal", "List, dump, check or mend the log; also while nothing runs."),
+    "chaos": ("chaos:chaos", "Kill, stop or hang processes of the service, to see it go on."),
+    "repl": ("repl:repl", "Talk to the brain from a Python prompt."),
+    "doctor": ("doctor:doctor", "Say what this machine can and can't give, and what follows."),
+    "config": (
+        "config:config",
+        "Show the settings in force and who set them, or what is wrong with them.",
+    ),
+    "version": ("version:version", "Show the installed version."),
 }
 
 

@@ -6,6 +6,7 @@ plain columns, whole, one row a line.
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 
 from osupervisor.supervisor.cli.values import to_json
@@ -72,3 +73,8 @@ def _draw(columns: Sequence[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*map(escape, row))
     Console().print(table)
+
+
+def moment(unix_s: float) -> str:
+    """A wall time in this machine's zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_s))

@@ -17,19 +17,17 @@ from osupervisor.supervisor.cli.invocation import Invocation, command
 from osupervisor.supervisor.cli.launch import StartArguments
 from osupervisor.supervisor.cli.place import bad_setting
 from osupervisor.supervisor.cli.printing import print_json, write
+from osupervisor.supervisor.cli.settings_flags import parse_changes, profile_option, set_option
 from osupervisor.supervisor.cli.values import duration
 
 READY_S = 60.0
-PROFILES = click.Choice(["dev", "prod", "test"])
 
 
 @command()
 @click.argument("target", required=False)
 @click.option("--daemon", is_flag=True, help="Run in the background; return when ready.")
-@click.option("--profile", type=PROFILES, help="The profile between the defaults and your file.")
-@click.option(
-    "--set", "changes", metavar="KEY=VALUE", multiple=True, help="A setting; may be repeated."
-)
+@profile_option
+@set_option
 @click.option(
     "--timeout",
     type=duration,
@@ -99,7 +97,7 @@ def _checked(arguments: StartArguments) -> Settings:
     report = check(
         Path(arguments.config) if arguments.config else None,
         _environment(arguments),
-        {**_changes(arguments.changes), "target": arguments.target, "data": arguments.data},
+        {**parse_changes(arguments.changes), "target": arguments.target, "data": arguments.data},
         cast("ProfileName | None", arguments.profile),
         cwd=Path(arguments.folder),
     )
@@ -132,14 +130,6 @@ def _environment(arguments: StartArguments) -> dict[str, str]:
     ours = launch.setting_variables(os.environ)
     others = {name: value for name, value in os.environ.items() if name not in ours}
     return {**others, **arguments.environment}
-
-
-def _changes(changes: tuple[str, ...]) -> dict[str, str]:
-    parts = [change.partition("=") for change in changes]
-    for key, equals, _ in parts:
-        if not key or not equals:
-            raise Misused(f"--set {key!r:.80}: wanted KEY=VALUE", "such as: --set op.timeout_s=5s")
-    return {key: value for key, _, value in parts}
 
 
 def _say(text: str) -> None:

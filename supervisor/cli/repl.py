@@ -1,0 +1,75 @@
+"""`osupervisor repl`: a Python prompt that is a client. Leaving it never stops the service."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from osupervisor.bridge.client import Client
+from osupervisor.supervisor.cli.invocation import Invocation, command
+from osupervisor.supervisor.cli.namespace import namespace
+
+HISTORY = "repl_history"
+
+
+@command()
+def repl(invocation: Invocation) -> None:
+    """Talk to the brain from a Python prompt.
+
+    Ops and queries are functions, named and documented as the live brain has them; beside them
+    stand status(), tree(), state, checkpoint(), kill("brain"). Leaving it never stops the service.
+    """
+    data = invocation.data
+    with invocation.client() as client:
+        found = client.status()
+    names = namespace(partial(Client, data))
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        _converse(names, _banner(names, found), Path(data, "run", HISTORY))
+    else:
+        _read_from_pipe(names)
+
+
+def _converse(names: dict[str, Any], banner: str, history: Path) -> None:
+    try:
+        from ptpython.repl import embed
+    except ImportError:
+        _plain(names, banner, history)
+        return
+    print(banner)
+    embed(globals=names, history_filename=str(history), title="osupervisor")
+
+
+def _plain(names: dict[str, Any], banner: str, history: Path) -> None:
+    """Without ptpython: the standard prompt, with completion by the tab key."""
+    import code
+    import contextlib
+    import readline
+    import rlcompleter
+
+    readline.set_completer(rlcompleter.Completer(names).complete)
+    readline.parse_and_bind("tab: complete")
+    with contextlib.suppress(OSError):
+        readline.read_history_file(history)
+    try:
+        code.interact(banner, local=names, exitmsg="")
+    finally:
+        with contextlib.suppress(OSError):
+            readline.write_history_file(history)
+
+
+def _read_from_pipe(names: dict[str, Any]) -> None:
+    """Lines from a file or a pipe, as a prompt would take them, without prompts."""
+    import code
+
+    sys.ps1 = sys.ps2 = ""
+    code.interact("", local=names, exitmsg="")
+
+
+def _banner(names: dict[str, Any], status: dict[str, Any]) -> str:
+    ops = ", ".join(sorted(names["brain"].ops))
+    return (
+        f"osupervisor {status['version']}, {status['state']}, lsn {status['lsn']}\n"
+        f"ops: {ops}\n"
+        'also: brain, state, status(), tree(), checkpoint(), kill("brain"); '
+        "help(op) tells more, ^D leaves and stops nothing"
+    )
