@@ -86,7 +86,7 @@ class BlockReader:
             # The frame's own word on its size is checked first: that much is allocated.
             if zstandard.frame_content_size(stored) != label.raw_bytes:
                 self.refuse("a block's frame is not of the size in its label", LABEL_BYTES)
-            return self._decompressor.decompress(stored)
+            return self._decompressor.decompress(stored, allow_extra_data=False)
         except zstandard.ZstdError as error:
             self.refuse(f"a block can't be decompressed: {error}", LABEL_BYTES)
 

@@ -256,6 +256,22 @@ def test_mapping_can_not_be_closed_under_a_waiter(spawn: Spawn) -> None:
     reader.close()
 
 
+def test_flags_decide_where_the_link_may_not_be_read(
+    spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_path: str) -> str:
+        raise PermissionError
+
+    process = spawn(100)
+    monkeypatch.setattr(os, "readlink", forbidden)
+    assert not exiting(process.pid)
+    process.kill()
+    assert wait_for_death(process.reader.map, LONG_S)
+    assert exiting(process.pid)
+    process.close()
+    assert exiting(process.pid)
+
+
 def test_process_that_is_gone_is_exiting(spawn: Spawn) -> None:
     process = spawn()
     process.close()

@@ -7,6 +7,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -132,16 +133,18 @@ def test_segment_can_not_be_cut_or_grown_or_unsealed() -> None:
     os.close(fd)
 
 
-def test_memory_that_could_be_cut_is_refused() -> None:
+def test_memory_that_could_be_cut_is_refused(tmp_path: Path) -> None:
+    file = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    os.ftruncate(file, layout.SEGMENT_BYTES)
     unsealed = os.memfd_create("unsealed", os.MFD_ALLOW_SEALING)
     os.ftruncate(unsealed, layout.SEGMENT_BYTES)
     short = os.memfd_create("short")
     pipe, other = os.pipe()
-    for fd in (unsealed, short, pipe):
+    for fd in (file, unsealed, short, pipe):
         for attach in (hot.HotReader, hot.HotWriter):
             with pytest.raises(HotSegmentError):
                 attach(fd)
-    for fd in (unsealed, short, pipe, other):
+    for fd in (file, unsealed, short, pipe, other):
         os.close(fd)
 
 

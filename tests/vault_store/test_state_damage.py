@@ -151,18 +151,44 @@ def test_absurd_size_under_a_right_checksum_takes_no_memory(name: str) -> None:
     assert peak < (64 << 20 if name == "arrays in arrays" else 8 << 20)
 
 
-def test_frame_that_claims_another_size_takes_no_memory() -> None:
+def with_frame(frame: bytes, raw_bytes: int, trailer: form.Trailer | None = None) -> bytes:
+    """A state file of one block, with this data frame under a right label."""
+    label = form.pack_label(Label(0, len(frame), raw_bytes, zlib.crc32(frame)))
+    end = form.pack_trailer(trailer or form.Trailer(1, raw_bytes, 0))
+    return form.pack_header() + label + frame + end
+
+
+RAW = block(pack([1, [{}, {}]]))
+FRAME = zstandard.ZstdCompressor().compress(RAW)
+
+
+@pytest.mark.parametrize("size", [0, len(RAW) - 1, len(RAW) + 1, 2**40, 2**64 - 1])
+def test_frame_that_claims_another_size_takes_no_memory(size: int) -> None:
     """Labels and checksums are right; zstd's own header says a terabyte, or just one byte more."""
-    raw = block(pack([1, [{}, {}]]))
-    frame = zstandard.ZstdCompressor().compress(raw)
-    assert frame[4] & 0xE0 == 0x20, "content size in one byte"
-    for size, field in ((8, 2**40), (8, len(raw) + 1), (8, 2**64 - 1)):
-        flags = 0xE0
-        huge = frame[:4] + bytes([flags]) + field.to_bytes(size, "little") + frame[6:]
-        label = Label(0, len(huge), len(raw), zlib.crc32(huge))
-        content = form.pack_header() + form.pack_label(label) + huge
-        with pytest.raises(CorruptCheckpointError, match="block"):
-            read(content + form.pack_trailer(form.Trailer(1, len(raw), 0)))
+    assert FRAME[4] & 0xE0 == 0x20, "its content size stands in one byte"
+    huge = FRAME[:4] + b"\xe0" + size.to_bytes(8, "little") + FRAME[6:]
+    with pytest.raises(CorruptCheckpointError, match="not of the size in its label"):
+        read(with_frame(huge, len(RAW)))
+
+
+@pytest.mark.parametrize(
+    "frame", [FRAME[:-1], FRAME + b"\0", FRAME + FRAME, FRAME[:6] + b"\xff" * 9, b"", b"\0" * 20]
+)
+def test_frame_that_can_not_be_decompressed_is_refused(frame: bytes) -> None:
+    with pytest.raises(CorruptCheckpointError) as raised:
+        read(with_frame(frame, len(RAW)))
+    assert raised.value.offset == form.HEADER_BYTES + form.LABEL_BYTES
+
+
+@pytest.mark.parametrize("blocks, raw_bytes", [(0, 0), (2, 0), (0, 1), (0, -1)])
+def test_trailer_of_other_totals_is_refused(blocks: int, raw_bytes: int) -> None:
+    trailer = form.Trailer(1 + blocks, len(RAW) + raw_bytes, 0)
+    content = with_frame(FRAME, len(RAW), trailer)
+    if (blocks, raw_bytes) == (0, 0):
+        assert read(content) == ({}, {})
+        return
+    with pytest.raises(CorruptCheckpointError, match="totals"):
+        read(content)
 
 
 def test_block_beyond_the_writers_bound_is_refused() -> None:

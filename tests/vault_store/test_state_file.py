@@ -130,14 +130,16 @@ def test_what_can_not_be_stored_is_refused(bad: Any, beside: int) -> None:
 
 
 class Calls:
-    """Stands before os.write and os.fsync, writes what came down to it."""
+    """Stands before the calls on a file, notes them, hands on at most `bytes_max` of each."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, bytes_max: int = 2**30) -> None:
         self.names: list[str] = []
         self._bytes_max = bytes_max
-        self._write, self._fsync = os.write, os.fsync
+        self._write, self._fsync, self._pread = os.write, os.fsync, os.pread
         monkeypatch.setattr(os, "write", self.write)
         monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(os, "fdatasync", self.fdatasync)
+        monkeypatch.setattr(os, "pread", self.pread)
 
     def write(self, fd: int, content: bytes) -> int:
         self.names.append("write")
@@ -147,6 +149,13 @@ class Calls:
         self.names.append("fsync")
         self._fsync(fd)
 
+    def fdatasync(self, fd: int) -> None:
+        self.names.append("fdatasync")
+        self._fsync(fd)
+
+    def pread(self, fd: int, count: int, offset: int) -> bytes:
+        return self._pread(fd, min(count, self._bytes_max), offset)
+
 
 def test_file_is_durable_on_return(monkeypatch: pytest.MonkeyPatch) -> None:
     with stored(b"") as fd:
@@ -155,7 +164,14 @@ def test_file_is_durable_on_return(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls.names == ["write"] * (len(calls.names) - 1) + ["fsync"]
 
 
-def test_short_writes_are_continued(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_file_is_pushed_out_as_it_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stored(b"") as fd:
+        calls = Calls(monkeypatch)
+        write_state(fd, {"b": os.urandom(20 << 20)}, {})
+    assert calls.names.count("fdatasync") == 2 and calls.names[-1] == "fsync"
+
+
+def test_short_writes_and_reads_are_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     state = {"b": os.urandom(300_000)}
     Calls(monkeypatch, bytes_max=1000)
     with stored(b"") as fd:
