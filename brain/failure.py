@@ -35,7 +35,7 @@ def not_found(request: Any, program: Program) -> bytes:
     name = _clip(request[0], 200)
     return outcome(
         "OpNotFound",
-        f"no op {name!r} in {program.target}",
+        f"no op {name!r} in {program.cls.__name__}",
         "there are: " + _clip(", ".join(names), MESSAGE_CHARACTERS_MAX),
         {"op": name, "ops": names},
     )

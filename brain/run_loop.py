@@ -42,6 +42,8 @@ from osupervisor.vault_store.hot import HotReader, HotWriter
 ABILITIES: Final = ["undo", "cell", "reattach", "fork"]
 LINE_TIMEOUT_S: Final = 5.0
 """A datagram is sent before the message that names it; this bounds the wait for a bug."""
+FEW_RESPONSES: Final = 2
+"""So few were made in so short a time that asking whether more can be read takes longer."""
 EXIT_DAMAGED: Final = 70
 
 
@@ -121,7 +123,7 @@ class RunLoop:
         """Until end of file."""
         port = self._port
         while True:
-            found = port.receive(wait=False)
+            found = None if port.responses <= FEW_RESPONSES else port.receive(wait=False)
             if found is None:
                 port.flush()
                 found = port.receive(wait=True)

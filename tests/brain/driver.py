@@ -185,6 +185,10 @@ class BrainEnd:
         self.send(port_messages.call_frame(self.n, self.epoch, pack(key), packed))
         return self.n
 
+    def request_of(self, n: int) -> bytes:
+        """The request that was sent as `n` of the running lease."""
+        return self._requests[n]
+
     def response(self) -> Response:
         return Response(self.message())
 
