@@ -20,6 +20,7 @@ from osupervisor.supervisor.cli.failure import CliError, TimedOut
 from osupervisor.supervisor.cli.processes import Processes, family
 from osupervisor.supervisor.heart.notification import DATAGRAM_BYTES_MAX, REFUSED, parse
 from osupervisor.supervisor.heart.run_folder import RunFolder
+from osupervisor.supervisor.logs.reader import LogReader
 
 LOOK_S = 0.25
 """Time between two looks at the status of a service that isn't ready yet."""
@@ -28,6 +29,9 @@ END_S = 60.0
 """Twice what a supervisor gets to stop by default."""
 LOOKS_FAILED = 2
 """Looks that must find the same reason: one may fall between a failure and the next try."""
+
+LINES_BACK = 100
+"""Far enough for the few lines that a start writes."""
 
 Status = dict[str, Any]
 
@@ -137,7 +141,21 @@ def _refused(reason: str, data: str) -> CliError:
 
 def _unfit(reason: str, data: str) -> CliError:
     hint = "correct the brain and start again; nothing is left running"
-    return CliError(f"the brain does not start: {reason}", hint, {"data": data}, code="BrainFailed")
+    found: dict[str, object] = {"data": data}
+    traceback = _last_traceback(data)
+    if traceback:
+        found["traceback"] = traceback
+    return CliError(f"the brain does not start: {reason}", hint, found, code="BrainFailed")
+
+
+def _last_traceback(data: str) -> str:
+    """Why the target could not be imported, as the log has it; empty where it hasn't."""
+    reader = LogReader(Path(data, "logs"), LINES_BACK)
+    try:
+        texts = [record.get("traceback") for record in reader.poll()]
+    finally:
+        reader.close()
+    return next((text for text in reversed(texts) if isinstance(text, str) and text), "")
 
 
 def _see(data: str) -> str:
