@@ -30,6 +30,7 @@ LsnRange = tuple[int, int]
 class Plan:
     """What to do, if it is `needed` at all. LSN ranges are (first, last), None when empty.
 
+    `lost_before` is history that the checkpoint holds, `lost_behind` is lost for good.
     `rewrite` are the parts that get a segment of their own, `aside` the segments that become
     `.broken`; one that is in neither stays as it is.
     """
@@ -45,24 +46,27 @@ class Plan:
 def plan(storage: Storage, checkpoint_lsn: int) -> Plan:
     """How to mend the log; changes nothing. Raises OSError.
 
-    `checkpoint_lsn` is that of the newest whole checkpoint, 0 when there is none.
+    `checkpoint_lsn` is that of the newest whole checkpoint, 0 when there is none. A log that ends
+    before it has lost its end, whatever its checksums say.
     """
     report = verify(storage)
     firsts = segment_lsns(storage)
-    if report.ok or not firsts:
+    if not firsts:
         return Plan(needed=not report.ok)
+    last_lsn = max(firsts[-1] - 1, *(part.last_lsn for part in report.parts), 0)
+    if report.ok and last_lsn >= checkpoint_lsn:
+        return Plan(needed=False)
     bad = {damage.segment_lsn for damage in report.damage}
-    kept = _stretch(report.parts, max(checkpoint_lsn, firsts[0] - 1))
+    base = max(checkpoint_lsn, firsts[0] - 1)
+    kept = _stretch(report.parts, base)
     whole = {part.segment_lsn for part in kept if part.segment_lsn not in bad}
-    last_known = max(
-        *(damage.lsn for damage in report.damage), *(part.last_lsn for part in report.parts), 0
-    )
-    first_lsn, last_lsn = (kept[0].first_lsn, kept[-1].last_lsn) if kept else (1, 0)
+    last_known = max(last_lsn, checkpoint_lsn, *(damage.lsn for damage in report.damage))
+    first_kept, last_kept = (kept[0].first_lsn, kept[-1].last_lsn) if kept else (base + 1, base)
     return Plan(
         True,
-        _range(first_lsn, last_lsn),
-        _range(firsts[0], first_lsn - 1),
-        _range(last_lsn + 1 if kept else firsts[0], last_known),
+        _range(first_kept, last_kept),
+        _range(firsts[0], first_kept - 1),
+        _range(last_kept + 1, last_known),
         tuple(part for part in kept if part.segment_lsn in bad),
         tuple(segment_name(first) for first in firsts if first not in whole),
     )

@@ -114,6 +114,12 @@ class Disk:
         self._names = names
         self._histories = {name: [inode] for name, inode in names.items()}
 
+    def settle(self) -> None:
+        """Everything goes to the platter, damage done to the cache included."""
+        for name, inode in self._names.items():
+            inode.synced()
+            self._histories[name] = [inode]
+
     def content(self, name: str) -> bytearray:
         """The file's bytes in the cache, to be damaged."""
         return self._names[name].cache

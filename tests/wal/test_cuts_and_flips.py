@@ -8,35 +8,16 @@ import pytest
 from osupervisor.wal import hint, reader
 from osupervisor.wal.errors import CorruptRecordError, CorruptSegmentError, DamageError
 from osupervisor.wal.recover import read_log
-from osupervisor.wal.segment import SEGMENT_HEADER_SIZE, first_lsn_of
+from osupervisor.wal.segment import SEGMENT_HEADER_SIZE
 from osupervisor.wal.verify import verify
-from tests.wal import session
 from tests.wal.disk import Disk
-from tests.wal.session import Owed, Session
+from tests.wal.logs import three_segments
+from tests.wal.session import Owed
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> tuple[Disk, Owed]:
-    """Three segments; a hint to a control record in the second; the last records not synced."""
-    monkeypatch.setattr(session, "SEGMENT_BYTES_MAX", 400)
-    disk, owed = Disk(), Owed()
-    life = Session(disk, owed, epoch=1)
-    for _ in range(3):
-        life.append([20])
-    life.append_control(30)
-    for _ in range(3):
-        life.append([20])
-    life.sync()
-    life.append([20])
-    life.append([20, 5])
-    assert [name for name in disk.names() if first_lsn_of(name)] == [
-        "00000000000000000001.wal",
-        "00000000000000000004.wal",
-        "00000000000000000007.wal",
-    ]
-    assert read_log(disk).control is not None and hint.read(disk) is not None
-    assert owed.durable == 7 < len(owed.log) == 10
-    return disk, owed
+def written() -> tuple[Disk, Owed]:
+    return three_segments()
 
 
 def flips(disk: Disk, name: str) -> Iterator[Disk]:

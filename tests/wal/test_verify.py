@@ -1,0 +1,102 @@
+"""A check of the whole log finds every damage, not the first alone."""
+
+from osupervisor.wal import hint
+from osupervisor.wal.verify import verify
+from tests.wal.disk import Disk
+from tests.wal.logs import SEGMENTS, flip_record, three_segments
+from tests.wal.session import Owed, Session
+
+
+def test_an_empty_log_is_whole() -> None:
+    report = verify(Disk())
+    assert report.ok and report.records == report.bytes == 0
+
+
+def test_a_whole_log_is_counted() -> None:
+    disk, owed = three_segments()
+    report = verify(disk)
+    assert report.ok and report.torn is None and report.leftovers == ()
+    assert [(part.first_lsn, part.last_lsn) for part in report.parts] == [(1, 3), (4, 6), (7, 10)]
+    assert (report.records, report.bytes) == (10, sum(map(len, owed.log)))
+
+
+def test_every_damage_is_named_with_the_next_record_that_can_be_read() -> None:
+    disk, owed = three_segments()
+    flip_record(disk, owed, 2)
+    flip_record(disk, owed, 4)
+    flip_record(disk, owed, 6)
+    flip_record(disk, owed, 7)
+    report = verify(disk)
+    assert [(found.lsn, found.next_lsn) for found in report.damage] == [
+        (2, 3),
+        (4, 5),
+        (6, 7),
+        (7, 8),
+    ]
+    assert [found.file for found in report.damage] == [
+        f"disk/{SEGMENTS[at]}" for at in (0, 1, 1, 2)
+    ]
+    assert [(part.first_lsn, part.last_lsn) for part in report.parts] == [
+        (1, 1),
+        (3, 3),
+        (5, 5),
+        (8, 10),
+    ]
+
+
+def test_several_records_in_a_row_are_one_damage() -> None:
+    disk, owed = three_segments()
+    for lsn in (4, 5):
+        flip_record(disk, owed, lsn)
+    assert [(found.lsn, found.next_lsn) for found in verify(disk).damage] == [(4, 6)]
+
+
+def test_a_bad_segment_header_loses_no_record() -> None:
+    disk, owed = three_segments()
+    disk.content(SEGMENTS[1])[20] ^= 1
+    report = verify(disk)
+    assert [(found.offset, found.lsn, found.next_lsn) for found in report.damage] == [(0, 4, 4)]
+    assert report.records == len(owed.log)
+
+
+def test_a_missing_segment_is_a_gap() -> None:
+    disk, _ = three_segments()
+    disk.remove(SEGMENTS[1])
+    (damage,) = verify(disk).damage
+    assert (damage.file, damage.lsn, damage.next_lsn) == (f"disk/{SEGMENTS[0]}", 4, 7)
+    assert damage.reason == "the records end"
+
+
+def test_a_missing_end_is_found_by_the_hint() -> None:
+    disk, _ = three_segments()
+    disk.remove(SEGMENTS[1])
+    disk.remove(SEGMENTS[2])
+    (damage,) = verify(disk).damage
+    assert (damage.lsn, damage.next_lsn) == (4, None)
+    assert hint.HINT_NAME in damage.reason
+    disk.remove(SEGMENTS[0])
+    (damage,) = verify(disk).damage
+    assert (damage.file, damage.lsn) == (f"disk/{SEGMENTS[1]}", 1)
+
+
+def test_a_torn_tail_is_no_damage() -> None:
+    disk, owed = three_segments()
+    flip_record(disk, owed, 9)
+    report = verify(disk)
+    assert report.ok
+    assert report.torn is not None and report.torn.headers == 1
+    assert report.records == 8
+
+
+def test_leftovers_are_listed() -> None:
+    disk, owed = Disk(), Owed()
+    Session(disk, owed, epoch=1)
+    Session(disk, owed, epoch=2)
+    for name in ("x.wal.broken", "x.wal.broken.2", "y.wal.tmp"):
+        disk.create(name)
+    assert verify(disk).leftovers == (
+        f"{SEGMENTS[0]}.torn",
+        "x.wal.broken",
+        "x.wal.broken.2",
+        "y.wal.tmp",
+    )
