@@ -1,0 +1,94 @@
+"""A file that lines are appended to and that never grows beyond its bound: rotation.
+
+    supervisor.log      the current one
+    supervisor.log.1    the one before it
+    ...
+    supervisor.log.5    the oldest that stays, with `kept` 5
+
+A write lies in one file. Nothing is synced: a log is for people, and what a power cut
+takes of it is not missed.
+"""
+
+import os
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+
+class RotatedFile:
+    """Made if it is not there, and readable by its owner alone."""
+
+    def __init__(self, path: Path, bytes_max: int, kept: int) -> None:
+        """Raises OSError."""
+        self._path = path
+        self._bytes_max = bytes_max
+        self._kept = kept
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._remove_beyond()
+        self._fd = _open(path)
+        self._size = os.fstat(self._fd).st_size
+        # Whoever wrote here before may have died in the middle of a line.
+        self._is_torn = self._size > 0 and os.pread(self._fd, 1, self._size - 1) != b"\n"
+
+    def append(self, lines: bytes) -> None:
+        """Write whole lines. Raises OSError; then part of them may stand there, torn."""
+        if self._size > 0 and self._size + len(lines) > self._bytes_max:
+            # Without room for another file (descriptors, the disk) this one goes on.
+            with suppress(OSError):
+                self._rotate()
+        rest = memoryview(b"\n" + lines if self._is_torn else lines)
+        while rest:
+            written = os.write(self._fd, rest)
+            self._size += written
+            rest = rest[written:]
+            self._is_torn = bool(rest)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _rotate(self) -> None:
+        """The new file first: nothing is moved unless there is one. Raises OSError."""
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        fd = _open(fresh)
+        try:
+            for number in range(self._free_number(), 0, -1):
+                _rename(rotated_name(self._path, number - 1), rotated_name(self._path, number))
+            os.replace(fresh, self._path)
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(self._fd)
+        self._fd = fd
+        self._size = 0
+        self._is_torn = False
+
+    def _free_number(self) -> int:
+        """The first name that nothing has, or else the last: that file goes."""
+        for number in range(1, self._kept):
+            if not rotated_name(self._path, number).exists():
+                return number
+        return self._kept
+
+    def _remove_beyond(self) -> None:
+        """More stayed with an earlier setting."""
+        for number in count(self._kept + 1):
+            try:
+                rotated_name(self._path, number).unlink()
+            except FileNotFoundError:
+                return
+
+
+def rotated_name(path: Path, number: int) -> Path:
+    """Number 0 is the current file."""
+    return path if number == 0 else path.with_name(f"{path.name}.{number}")
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _rename(source: Path, target: Path) -> None:
+    try:
+        os.replace(source, target)
+    except FileNotFoundError:
+        return  # there are fewer than are kept
