@@ -13,7 +13,7 @@ cancelled abandons its call; whether it is done is open.
 
 import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -67,7 +67,7 @@ class AsyncClient:
         options = merge(self._options, keyless=True)
         return await self._link.call(name, args, kwargs, options, DEADLINE_S)
 
-    def __getattr__(self, op: str) -> Callable[..., Awaitable[Any]]:
+    def __getattr__(self, op: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         if op.startswith("_"):
             raise AttributeError(f"ops with a leading underscore are reached by call: {op}")
         return partial(self.call, op)
@@ -162,7 +162,7 @@ class AsyncPipeline:
             await self._make_room()
         return reply
 
-    def __getattr__(self, op: str) -> Callable[..., Awaitable[AsyncReply]]:
+    def __getattr__(self, op: str) -> Callable[..., Coroutine[Any, Any, AsyncReply]]:
         if op.startswith("_"):
             raise AttributeError(f"ops with a leading underscore are reached by call: {op}")
         return partial(self.call, op)

@@ -115,9 +115,13 @@ class AsyncLink:
         loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
-        """Writes what was asked, connects where nothing is connected, and sets the timer."""
         self._turn_ends = False
-        if self._closed or self._loop is None:
+        self._settle()
+
+    def _settle(self) -> None:
+        """Writes what was asked, connects where nothing is connected, and sets the timer."""
+        loop = self._loop
+        if self._closed or loop is None:
             return
         exchange = self.exchange
         if exchange.out and self._transport is not None:
@@ -126,8 +130,8 @@ class AsyncLink:
             out.clear()
         if exchange.state is State.DOWN and exchange.count and self._connecting is None:
             if exchange.connect_at <= monotonic():
-                self._connecting = self._loop.create_task(self._connect())
-        self._set_timer(self._loop)
+                self._connecting = loop.create_task(self._connect())
+        self._set_timer(loop)
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         at = self.exchange.next_at(connecting=self._connecting is not None)
@@ -142,7 +146,7 @@ class AsyncLink:
     def _tick(self) -> None:
         self._timer = None
         self._wake_all(self.exchange.tick(monotonic()))
-        self._end_turn()
+        self._settle()
 
     async def _connect(self) -> None:
         cause: Exception | None = None
@@ -157,7 +161,7 @@ class AsyncLink:
             self._connecting = None
         if cause is not None:
             self._wake_all(self.exchange.refused(monotonic(), cause))
-        self._end_turn()
+        self._settle()
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -181,7 +185,7 @@ class AsyncLink:
         self._transport = transport
         self._gone = loop.create_future()
         self.exchange.connected()
-        self._end_turn()
+        self._settle()
 
     def received(self, transport: asyncio.Transport, data: bytes) -> None:
         """Of the protocol: bytes were read."""
@@ -191,8 +195,7 @@ class AsyncLink:
         if self.exchange.state is State.DOWN:
             transport.abort()
             self._transport = None
-        if self.exchange.out:
-            self._end_turn()
+        self._settle()
 
     def lost(self, transport: asyncio.BaseTransport | None) -> None:
         """Of the protocol: the transport is closed."""
@@ -202,7 +205,7 @@ class AsyncLink:
             return
         self._transport = None
         self._wake_all(self.exchange.lost(monotonic()))
-        self._end_turn()
+        self._settle()
 
     def _wake_all(self, replies: list[AsyncReply]) -> None:
         for reply in replies:

@@ -1,0 +1,70 @@
+"""A connection that breaks at every point of an exchange: each call gets one answer, takes effect
+once, and is sent again under its key."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from osupervisor.bridge.call_encoder import CallEncoder
+from osupervisor.bridge.messages import answer, outcome_of_result
+from tests.bridge.clients import ALL, Adds, async_tasks, one_by_one, pipelined, uvloop_pipelined
+from tests.bridge.service import Break, Service, Where
+
+REQUEST_BYTES = len(CallEncoder(bytes(12)).frame("add", ("hits",), {}, 1, 1))
+ANSWER_BYTES = len(answer(1, outcome_of_result(1)))
+
+
+def check(service: Service, adds: Adds, count: int) -> None:
+    results = adds(service.path, count)
+    assert sorted(results) == list(range(1, count + 1))
+    assert service.ledger.adds == count
+    assert set(service.ledger.executions.values()) == {1}
+
+
+@pytest.mark.parametrize("adds", ALL)
+def test_calls_are_answered(tmp_path: Path, adds: Adds) -> None:
+    with Service(tmp_path / "s") as service:
+        check(service, adds, 60)
+        assert service.connections == 1
+
+
+@pytest.mark.parametrize("adds", [one_by_one, async_tasks])
+@pytest.mark.parametrize("where", ["read", "executed", "written"])
+def test_a_break_at_every_byte_of_one_call(tmp_path: Path, adds: Adds, where: Where) -> None:
+    whole = ANSWER_BYTES if where == "written" else REQUEST_BYTES
+    for size in range(whole + 1):
+        point = Break(where, size)
+        with Service(tmp_path / "s", [point]) as service:
+            check(service, adds, 1)
+
+
+@pytest.mark.parametrize("adds", ALL)
+@pytest.mark.parametrize("where", ["read", "executed", "written"])
+def test_a_break_in_the_midst_of_many_calls(tmp_path: Path, adds: Adds, where: Where) -> None:
+    each = ANSWER_BYTES if where == "written" else REQUEST_BYTES
+    for size in range(0, 6 * each, 1 + each // 3):
+        point = Break(where, size)
+        with Service(tmp_path / "s", [point]) as service:
+            check(service, adds, 6)
+
+
+@pytest.mark.parametrize("adds", ALL)
+def test_breaks_one_after_the_other(tmp_path: Path, adds: Adds) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    for _ in range(8):
+        breaks = [
+            Break(rng.choice(["read", "executed", "written"]), rng.randrange(6 * REQUEST_BYTES))
+            for _ in range(6)
+        ]
+        with Service(tmp_path / "s", breaks) as service:
+            check(service, adds, 12)
+
+
+@pytest.mark.parametrize("adds", [one_by_one, pipelined, uvloop_pipelined])
+def test_an_answer_of_many_pieces_survives_a_break_in_it(tmp_path: Path, adds: Adds) -> None:
+    with Service(tmp_path / "s", [Break("written", 3), Break("written", 30)]) as service:
+        check(service, adds, 200)
+        assert service.connections == 3
