@@ -11,7 +11,7 @@ from osupervisor.brain import spot
 from osupervisor.brain.errors import StateError
 from osupervisor.brain.journal import Journal
 from osupervisor.brain.raw import dict_new, dict_set
-from osupervisor.brain.spot import pack, root_spot
+from osupervisor.brain.spot import Spot, pack, root_spot
 from osupervisor.brain.tracked_dict import TrackedDict
 from osupervisor.brain.undo import undo_set
 from osupervisor.brain.values import MISSING
@@ -34,9 +34,9 @@ class HotTable(TrackedDict):
         old = self.get(name, MISSING)
         if old is MISSING:
             self._check_name(name)
-        head: bytes
-        book, head, pack_key, prefix, depth = self._spot  # kept for good; head is INCREMENT's
-        operand: float = value
+        kept: Spot = self._spot  # a root's is always there
+        book, increment, pack_key, prefix, depth = kept
+        head, operand = increment, value
         if type(value) is int:
             if not COUNTER_MIN <= value <= COUNTER_MAX:
                 raise _refused(name, f"found {value.bit_length()} bits", "a counter is an i64")

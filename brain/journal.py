@@ -22,8 +22,8 @@ from typing import Any, Final
 from osupervisor.brain.errors import StateError, WriteInQueryError
 from osupervisor.brain.packing import array_header
 from osupervisor.brain.spot import SPOTS_MAX, Spot, pack, path_of
-from osupervisor.brain.undo import Displaced, Order, UndoEntry, restore_orders
-from osupervisor.brain.values import MISSING, SCALARS, is_dict, members_of
+from osupervisor.brain.undo import Displaced, Order, UndoEntry, restore_orders, taken_out
+from osupervisor.brain.values import is_dict
 from osupervisor.bridge import packing
 from osupervisor.bridge.operations import Key
 
@@ -128,8 +128,8 @@ class Journal:
         self._operations: list[bytes] = []
         self._undo: list[UndoEntry] = []
         self._record: Callable[[bytes], None] = self._operations.append
-        self._refuse: Callable[[bytes], None] = _refuse_outside
-        self.record: Callable[[bytes], None] = _refuse_outside
+        self._refuse: Callable[[bytes], None] = refuse_outside
+        self.record: Callable[[bytes], None] = refuse_outside
         self.undo: Callable[[UndoEntry], None] = self._undo.append
         self.hot: Any = None
         """The root whose changes the mirror is told."""
@@ -149,7 +149,7 @@ class Journal:
 
     def begin(self) -> None:
         """Open a request; what is written until `finish` or `rollback_open` belongs to it."""
-        assert self.record is _refuse_outside, "a request begins inside of another"
+        assert self.record is refuse_outside, "a request begins inside of another"
         self.record = self._record
 
     def finish(self) -> tuple[bytes, Undo]:
@@ -196,11 +196,11 @@ class Journal:
 
     def __enter__(self) -> None:
         """Open a query; the journal is its context, as another object would cost two calls."""
-        assert self.record is _refuse_outside, "a query begins inside of a request"
+        assert self.record is refuse_outside, "a query begins inside of a request"
         self.record = self._refuse = _refuse_in_query
 
     def __exit__(self, *_raised: object) -> None:
-        self.record = self._refuse = _refuse_outside
+        self.record = self._refuse = refuse_outside
 
     def check_open(self, operation: bytes) -> None:
         """Raises StateError or WriteInQueryError unless a request is open."""
@@ -306,8 +306,9 @@ class Journal:
         """The path from which `node`, or what holds it, was taken in this request."""
         top = _top_of(node)
         for entry in reversed(self._undo):
-            if any(value is top for value in _values(entry[2:])):
-                return path_of(entry[1], top._place)
+            for place, value in taken_out(entry):
+                if value is top:
+                    return path_of(entry[1], place)
         return ("state", top._place)
 
 
@@ -315,15 +316,6 @@ def _top_of(node: Any) -> Any:
     while node._holder._holder is not None:
         node = node._holder
     return node
-
-
-def _values(arguments: UndoEntry) -> list[Any]:
-    """Old values among the arguments of an undo entry: as they are, or in a list or dict."""
-    found: list[Any] = list(arguments)
-    for argument in arguments:
-        if type(argument) not in SCALARS and argument is not MISSING:
-            found.extend(members_of(argument))
-    return found
 
 
 def _names(entry: UndoEntry) -> list[str]:
@@ -336,7 +328,7 @@ def _path_in(operation: bytes) -> tuple[Key, ...]:
     return tuple(unpacked[1])
 
 
-def _refuse_outside(operation: bytes) -> None:
+def refuse_outside(operation: bytes) -> None:
     raise StateError(
         _path_in(operation),
         "written outside of a request",

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgpack  # type: ignore[import-untyped]
 
 from osupervisor.brain.errors import FollowerError
-from osupervisor.brain.journal import Journal
+from osupervisor.brain.journal import Journal, refuse_outside
 from osupervisor.brain.raw import (
     dict_add,
     dict_clear,
@@ -49,6 +49,7 @@ class Replayer:
     def apply(self, operations: bytes | memoryview) -> None:
         """Apply a packed array of operations. Raises FollowerError; those before stay applied."""
         journal = self._journal
+        assert journal.record is refuse_outside, "a commit is applied inside of a request"
         if journal.near is not None or journal.orders:
             journal.start_following()
         roots = self._roots

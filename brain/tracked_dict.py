@@ -108,6 +108,8 @@ class TrackedDict(dict[Any, Any]):
         return self[key]
 
     def update(self, *args: Any, **kwargs: Any) -> None:
+        if len(args) > 1:
+            raise TypeError(f"update expected at most 1 argument, got {len(args)}")
         changes: dict[Any, Any] = dict(*args, **kwargs)
         if len(changes) == 1:
             for key, value in changes.items():

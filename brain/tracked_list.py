@@ -136,7 +136,11 @@ class TrackedList(list[Any]):
         return self
 
     def __imul__(self, count: SupportsIndex) -> Self:
-        times = as_index(count)
+        try:
+            times = as_index(count)
+        except TypeError:
+            kind = type(count).__name__
+            raise TypeError(f"can't multiply sequence by non-int of type '{kind}'") from None
         if times <= 0:
             self.clear()
         elif times > 1:
@@ -214,7 +218,11 @@ class TrackedList(list[Any]):
         return old
 
     def _set_slice(self, where: slice, values: Iterable[Any]) -> None:
-        items = list(values)
+        try:
+            iterator = iter(values)
+        except TypeError:
+            raise TypeError("can only assign an iterable") from None
+        items = list(iterator)
         places = range(*where.indices(len(self)))
         if places.step == 1:
             stop = max(places.start, places.stop)

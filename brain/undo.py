@@ -9,6 +9,7 @@ in is released to limbo. Positions of dict keys come back too: `undo_delete` put
 and leaves a note in `journal.displaced`; `restore_orders` puts each such dict in order, once.
 """
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -129,6 +130,21 @@ def restore_orders(displaced: Displaced) -> None:
         dict_clear(node)
         dict_update(node, items)
     displaced.clear()
+
+
+def taken_out(entry: UndoEntry) -> Iterable[tuple[Any, Any]]:
+    """What the change took out of the container, with its places there."""
+    undo, _, *arguments = entry
+    if undo is undo_splice:
+        start: int = arguments[0]
+        items: list[Any] = arguments[2]
+        return enumerate(items, start)
+    if undo in (undo_clear, undo_merge):
+        before: dict[Any, Any] = arguments[0]
+        return before.items()
+    if undo in (undo_set, undo_delete, undo_item, undo_remove):
+        return ((arguments[0], arguments[1]),)
+    return ()
 
 
 def attach(value: Any, holder: Any, place: Any) -> None:

@@ -1,8 +1,8 @@
 """Random changes that run alike on a tracked tree and on plain dicts and lists.
 
-Each action is called twice with equal random numbers, once for each kind; as both trees are equal, it
-does the same to both. `keep` is what the plain side stores in the place of a container that stands in
-the tree already: a copy, as the tracked tree makes one.
+Each action is called twice with equal random numbers, once for each kind; as both trees are equal,
+it does the same to both. `keep` is what the plain side stores in the place of a container that
+stands in the tree already: a copy, as the tracked tree makes one.
 """
 
 import copy
@@ -10,7 +10,7 @@ import math
 from bisect import insort
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, TypeGuard
 
 Keep = Callable[[Any], Any]
 Action = Callable[[Any, Random, Keep], None]
@@ -39,12 +39,24 @@ SCALARS: list[Any] = [
 NODES_MAX = 80
 
 
+def is_container(value: object) -> bool:
+    return isinstance(value, dict | list)
+
+
+def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
+
+
+def members(node: Any) -> list[tuple[Any, Any]]:
+    """Keys or indexes, and what stands there."""
+    return list(node.items() if is_dict(node) else enumerate(node))
+
+
 def containers(root: Any) -> list[Any]:
     """All containers from the root down, in an order that equal trees share."""
-    found = [root]
+    found: list[Any] = [root]
     for node in found:
-        members = node.values() if isinstance(node, dict) else node
-        found.extend(m for m in members if isinstance(m, dict | list))
+        found.extend(member for _, member in members(node) if is_container(member))
     return found
 
 
@@ -66,9 +78,11 @@ def value(rng: Random, depth: int = 0) -> Any:
 
 def as_lists(found: Any) -> Any:
     """Tuples as lists, as the state holds them."""
-    if isinstance(found, dict):
+    if is_dict(found):
         return {key: as_lists(member) for key, member in found.items()}
-    return [as_lists(member) for member in found] if isinstance(found, list | tuple) else found
+    if isinstance(found, list | tuple):
+        return [as_lists(member) for _, member in members(found)]
+    return found
 
 
 def keep_plain(found: Any) -> Any:
@@ -80,11 +94,11 @@ def keep_tracked(found: Any) -> Any:
 
 
 def a_dict(root: Any, rng: Random) -> Any:
-    return rng.choice([node for node in containers(root) if isinstance(node, dict)])
+    return rng.choice([node for node in containers(root) if is_dict(node)])
 
 
 def a_list(root: Any, rng: Random) -> Any:
-    lists = [node for node in containers(root) if isinstance(node, list)]
+    lists = [node for node in containers(root) if not is_dict(node)]
     return rng.choice(lists) if lists else None
 
 
@@ -93,7 +107,7 @@ def put(root: Any, rng: Random, found: Any, avoid: Any = None) -> None:
     below = {id(node) for node in containers(avoid)} if avoid is not None else set[int]()
     targets = [node for node in containers(root) if id(node) not in below]
     target = rng.choice(targets)
-    if isinstance(target, dict):
+    if is_dict(target):
         target[rng.choice(KEYS)] = found
     elif rng.random() < 0.5:
         target.append(found)
@@ -187,7 +201,7 @@ def extend(root: Any, rng: Random, keep: Keep) -> None:
         node += tuple(items)
     elif len(node) < 6:
         count = rng.randrange(4)
-        if count > 1 and any(isinstance(item, dict | list) for item in node):
+        if count > 1 and any(is_container(item) for item in node):
             node.extend([copy.deepcopy(item) for item in list(node) * (count - 1)])
         else:
             node *= count
@@ -224,13 +238,17 @@ def reorder(root: Any, rng: Random, keep: Keep) -> None:
     if form == 0:
         node.reverse()
     elif form == 1:
-        node.sort(key=lambda item: len(repr(item)), reverse=rng.random() < 0.5)
+        node.sort(key=size_of, reverse=rng.random() < 0.5)
     elif form == 2:
         node[:] = sorted(node, key=repr)
     elif form == 3:
         node[:] = [item for item in node if rng.random() < 0.7]
     else:
         rng.shuffle(node)
+
+
+def size_of(item: object) -> int:
+    return len(repr(item))
 
 
 def swap(root: Any, rng: Random, keep: Keep) -> None:
@@ -242,7 +260,7 @@ def swap(root: Any, rng: Random, keep: Keep) -> None:
 
 def insert_sorted(root: Any, rng: Random, keep: Keep) -> None:
     numbers = root.setdefault("numbers", [])
-    if isinstance(numbers, list) and all(type(item) is int for item in numbers):
+    if not is_dict(numbers) and is_container(numbers) and all(type(n) is int for n in numbers):
         insort(numbers, rng.randrange(100))
 
 
@@ -251,8 +269,8 @@ def take_out(root: Any, rng: Random) -> Any:
     holders = [
         (node, key)
         for node in containers(root)
-        for key in (list(node) if isinstance(node, dict) else range(len(node)))
-        if isinstance(node[key], dict | list)
+        for key, member in members(node)
+        if is_container(member)
     ]
     if not holders:
         return None

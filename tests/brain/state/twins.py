@@ -4,25 +4,28 @@ import copy
 from random import Random
 from typing import Any
 
-import msgpack
-
 from osupervisor.brain.errors import StateError
 from osupervisor.brain.journal import Undo
 from osupervisor.brain.state import StateTree
-from osupervisor.bridge import operations
+from osupervisor.brain.tracked_dict import TrackedDict
+from osupervisor.brain.tracked_list import TrackedList
+from osupervisor.bridge import operations, packing
 from tests.brain.state.actions import (
     change,
     change_hot,
     containers,
+    is_container,
+    is_dict,
     keep_plain,
     keep_tracked,
+    members,
     store_twice,
 )
 
 
 def packed(state: Any, hot: Any) -> bytes:
     """State and hot as bytes; the order of keys shows, `0.0` and `-0.0` differ."""
-    return bytes(msgpack.packb([state, hot]))
+    return packing.pack([state, hot])
 
 
 class Twins:
@@ -85,6 +88,10 @@ class Twins:
                 assert packed(self.tree.root, self.tree.hot) == bytes_before
         self._restore(newest[-1][1:])
 
+    def change_roles(self) -> None:
+        """The follower executes from now on, and the tree follows."""
+        self.tree, self.follower = self.follower, self.tree
+
     def check_same(self) -> None:
         found = packed(self.tree.root, self.tree.hot)
         assert found == packed(self.plain["state"], self.plain["hot"])
@@ -115,11 +122,10 @@ class Twins:
 def assert_sound(tree: Any) -> None:
     """Every container of the tree knows what holds it, and is of the right class."""
     for node in containers(tree.root):
-        members = node.items() if isinstance(node, dict) else enumerate(node)
-        for key, member in members:
-            if isinstance(member, dict | list):
-                assert type(member).__name__ in ("TrackedDict", "TrackedList")
+        for key, member in members(node):
+            if is_container(member):
+                assert type(member) in (TrackedDict, TrackedList)
                 assert member._holder is node
-                assert not isinstance(node, dict) or member._place == key
+                assert not is_dict(node) or member._place == key
             else:
                 assert type(member) in (type(None), bool, int, float, str, bytes)
