@@ -52,11 +52,14 @@ def load(tree: StateTree, params: dict[str, Any], descriptors: list[int]) -> Fol
             index, fd = files.pop(0)
             _load_checkpoint(tree, index, fd)
             follower.lsn = plan.checkpoint
+        end = follower.lsn
         for (index, fd), (first, last) in zip(files, plan.segments, strict=True):
-            _replay(follower, index, fd, first, min(last, plan.upto))
-        if follower.lsn != plan.upto:
-            raise PortError(f"the descriptors end at LSN {follower.lsn}, wanted {plan.upto}")
-    follower.epoch = _epoch(plan, files)
+            end = _replay(follower, index, fd, first, min(last, plan.upto), end)
+    if end != plan.upto:
+        raise PortError(f"the descriptors end at LSN {end}, wanted {plan.upto}")
+    if follower.lsn != end or not follower.epoch:
+        follower.epoch = _epoch(plan, files)
+    follower.lsn = end
     return follower
 
 
@@ -83,23 +86,21 @@ def _load_checkpoint(tree: StateTree, index: int, fd: int) -> None:
     tree.load(state, hot)
 
 
-def _replay(follower: Follower, index: int, fd: int, first: int, last: int) -> None:
-    """Apply the commits behind the follower's LSN, up to `last`."""
-    if first > follower.lsn + 1:
-        raise PortError(f"segments leave out LSN {follower.lsn + 1} to {first - 1}")
-    if last <= follower.lsn:
-        return
+def _replay(follower: Follower, index: int, fd: int, first: int, last: int, end: int) -> int:
+    """Apply the commits behind LSN `end`, up to `last`; where the log has been read to then."""
+    if first > end + 1:
+        raise PortError(f"segments leave out LSN {end + 1} to {first - 1}")
+    if last <= end:
+        return end
     try:
-        apply_commit = follower.apply_commit
-        for lsn, _epoch_of_commit, commit in reader.iter_commits(fd, follower.lsn, last):
-            apply_commit(commit, lsn)
+        follower.apply_commits(reader.iter_commits(fd, end, last))
     except (CorruptRecordError, CorruptSegmentError) as error:
         raise _damaged(index, error) from error
     except FollowerError as error:
         raise DamagedError(index, 0, error.lsn, str(error)) from error
     except OSError as error:
         raise DamagedError(index, 0, 0, f"can't be read: {error.strerror}") from error
-    follower.lsn = last
+    return last
 
 
 def _damaged(index: int, error: WalError) -> DamagedError:
