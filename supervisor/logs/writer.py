@@ -1,7 +1,7 @@
 """The supervisor's log: JSON lines in a rotated file, and their echo in the foreground.
 
 What is said in one turn of the loop is written together at its end, so that saying costs
-a microsecond and no system call. The file's writes are to the page cache and as good as
+a few microseconds and no system call. The file's writes are to the page cache and as good as
 never wait. What can't be written (a full disk) is lost and counted, and the next record
 that can be written says how many: the log never fails or stops the service. To be used on
 the loop's thread.
