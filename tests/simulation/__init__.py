@@ -1,1 +1,1 @@
-"""A seeded simulation of the whole: the service's own core and log, with everything else simulated."""
+"""A seeded simulation of the whole: the service's own core and log, all else simulated."""

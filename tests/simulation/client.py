@@ -1,4 +1,4 @@
-"""Simulated clients: the library's (numbers, `seen`), others (string keys) and the careless (none)."""
+"""Simulated clients: the library's (numbers, `seen`), others (string keys), the careless (none)."""
 
 import random
 from dataclasses import dataclass, field
@@ -25,7 +25,6 @@ class Sent:
     deliveries: int = 0
     in_flight: int = 0
     """Copies on their way, or waiting in the supervisor."""
-    code: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -114,7 +114,7 @@ class Oracle:
             _hold(same, f"5: record {lsn} is another one after the recovery")
         for shown in self.shown:
             if shown.durable or not power_cut:
-                _hold(shown.lsn <= len(found), f"5: answer of {shown.key} (lsn {shown.lsn}) is lost")
+                _hold(shown.lsn <= len(found), f"5: {shown.key} (lsn {shown.lsn}) is lost")
         _hold(checkpoint <= len(found), f"11: checkpoint {checkpoint}, log ends at {len(found)}")
         self._forget_behind(len(found))
         for data in found[self.last :]:
@@ -154,6 +154,11 @@ class Oracle:
         before = self.answers.setdefault(key, outcome)
         _hold(before == outcome, f"6: {key} got two answers")
         self.shown.append(Shown(key, outcome, lsn, durable or self.always))
+
+    def refuse(self, key: Key) -> None:
+        """The only delivery of this request was refused: it did nothing, and never will."""
+        _hold(key not in self.final, f"7: {key} was refused and is record {self.final.get(key)}")
+        self.refused.add(key)
 
     def read(self, value: list[int], at_least: int, durable: int) -> None:
         """A query said `value`; its asker knew of record `at_least` when it asked."""

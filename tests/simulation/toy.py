@@ -1,7 +1,7 @@
 """The brain's code in the simulation: ops on a small state, deterministic in (state, request).
 
-    state   {"total": int, "tokens": [str]}
-    ops     [[0, token]] append a token    [[1, n]] add to the total
+state   {"total": int, "tokens": [str]}
+ops     [[0, token]] append a token    [[1, n]] add to the total
 """
 
 from dataclasses import dataclass, field
@@ -58,7 +58,12 @@ def execute(state: State, request: bytes) -> Done:
             ops.append([0, args[0]])
             result = len(state.tokens) + 1
         case "fail":
-            error = {"code": "OpFailed", "message": "no", "hint": "", "data": {"total": state.total}}
+            error = {
+                "code": "OpFailed",
+                "message": "no",
+                "hint": "",
+                "data": {"total": state.total},
+            }
         case "empty":
             result = [len(state.tokens), t_us, seed]
         case "later":

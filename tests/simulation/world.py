@@ -12,6 +12,7 @@ from typing import Any
 
 from osupervisor.bridge import frames, packing
 from osupervisor.bridge.port_messages import PORT_FRAME_BYTES_MAX, READ_ID_MIN
+from osupervisor.supervisor.core import key as keys
 from osupervisor.supervisor.core.call import Call, Waiter
 from osupervisor.supervisor.core.context import Limits
 from osupervisor.supervisor.core.core import Core
@@ -24,9 +25,10 @@ from osupervisor.supervisor.core.outbox import (
     KillBrain,
     LoadBrain,
 )
+from osupervisor.wal import record as wal_record
 from osupervisor.wal.errors import AppendFailed, TruncateFailed, WalError
-from osupervisor.wal.recover import read_log, reopen
 from osupervisor.wal.record import Kind
+from osupervisor.wal.recover import read_log, reopen
 from osupervisor.wal.writer import SyncTarget, Writer
 from tests.simulation import toy
 from tests.simulation.brain import Brain
@@ -71,6 +73,16 @@ class Checkpoint:
     state: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One delivery of a request, on its way: with the `seen` that it was sent with."""
+
+    client: Client
+    sent: Sent
+    seen: int
+    connection: int
+
+
 @dataclass(slots=True)
 class Supervisor:
     """One supervisor process."""
@@ -78,8 +90,7 @@ class Supervisor:
     core: Core
     writer: Writer
     syncing: SyncTarget | None = None
-    calls: list[tuple[Client, Sent]] = field(default_factory=list[tuple[Client, Sent]])
-    keys: dict[int, tuple[Client, Sent]] = field(default_factory=dict[int, tuple[Client, Sent]])
+    calls: list[Copy] = field(default_factory=list[Copy])
 
 
 class World:
@@ -101,6 +112,8 @@ class World:
             client.renew(self.now_us)
         self.next_brain = 1
         self.connection = 0
+        self.backlog: list[Copy] = []
+        """Copies that wait in the listening socket while no supervisor lives."""
         self.faults = True
         self.poison = self.rng.random() < 0.3
         self.supervisor: Supervisor | None = None
@@ -128,7 +141,7 @@ class World:
             (0.5, self.disk_breaks),
             (1.5, self.disk_recovers),
             (2.0, self.heal),
-            (1.0, self.connections_break),
+            (2.0, self.connections_break),
         ]
         self._weights = [weight for weight, _ in self._actions]
 
@@ -170,17 +183,23 @@ class World:
             return
         sent.in_flight += 1
         sent.deliveries += 1
-        self.supervisor.calls.append((client, sent))
+        if sent.key is not None:
+            self.oracle.refused.discard(sent.key)
+        seen = client.seen if client.kind == "library" else 0
+        self.supervisor.calls.append(Copy(client, sent, seen, self.connection))
 
     def supervisor_receives_call(self) -> None:
         supervisor = self.supervisor
         if supervisor is None or not supervisor.calls:
             return
-        client, sent = supervisor.calls.pop(0)
+        fresh = [c for c in supervisor.calls if c.connection == self.connection]
+        late = self.rng.random() < 0.1 or not fresh
+        copy = self.rng.choice(supervisor.calls if late else fresh[:2])
+        supervisor.calls.remove(copy)
+        sent, seen = copy.sent, copy.seen
         core = supervisor.core
         core.at(self.now_us)
-        seen = client.seen if client.kind == "library" else 0
-        asker = Asker(client, sent, self.connection)
+        asker = Asker(copy.client, sent, copy.connection)
         core.call(
             Call(
                 key=sent.key if sent.key is not None else "",
@@ -197,10 +216,9 @@ class World:
         )
 
     def connections_break(self) -> None:
-        """Every client reconnects: what was not answered will be sent again."""
-        if self.supervisor is not None:
-            for _, sent in self.supervisor.calls:
-                sent.in_flight = 0
+        """Every client reconnects, and sends again what has no answer. Of the copies that were
+        on their way some are lost, and some arrive late, perhaps when the client has its answer."""
+        if self.supervisor is not None and self.rng.random() < 0.5:
             self.supervisor.calls.clear()
         self._forget_copies()
 
@@ -233,7 +251,7 @@ class World:
         sent.in_flight = max(0, sent.in_flight - 1)
         if code in ("ReadOnly", "Overloaded", "Unavailable", "Timeout"):
             if code in ("ReadOnly", "Overloaded") and sent.deliveries == 1 and sent.key is not None:
-                sent.code = code
+                self.oracle.refuse(sent.key)
             if code != "Timeout" or not found[0]["data"]["final"]:
                 if sent.key is None:
                     client.open.pop(sent.number, None)
@@ -284,7 +302,8 @@ class World:
             since_control=since, newest=newest,
         )  # fmt: skip
         core.at(self.now_us)
-        self.supervisor = Supervisor(core, writer)
+        self.supervisor = Supervisor(core, writer, calls=self.backlog)
+        self.backlog = []
         parked, self.parked = self.parked, []
         for brain in parked:
             if self.rng.random() < 0.8:
@@ -295,11 +314,9 @@ class World:
 
     def _check_full_fold(self, fold: Fold, found: list[bytes]) -> None:
         """What was folded from the newest control record on equals the fold of everything."""
-        from osupervisor.wal import record as records
-
         whole = Fold(WINDOW_US, KEYS_MAX, KEYS_MAX)
         for data in found:
-            decoded = records.decode(data, 0)
+            decoded = wal_record.decode(data, 0)
             assert decoded is not None
             whole.apply(decoded[0])
         if whole.dump() != fold.dump():
@@ -545,8 +562,6 @@ class World:
         self.brains.pop(brain_id, None)
 
     def _count_death(self, brain: Brain) -> None:
-        from osupervisor.supervisor.core import key as keys
-
         key, _ = keys.decode(brain.killed_by)
         self.oracle.deaths[key] = self.oracle.deaths.get(key, 0) + 1
 
@@ -596,6 +611,8 @@ class World:
 
     def _supervisor_gone(self) -> None:
         """Brains read what is still in their ports, fence themselves and wait on their lines."""
+        if self.supervisor is not None and self.rng.random() < 0.5:
+            self.backlog = self.supervisor.calls
         self.supervisor = None
         self.disk.kill()
         self.writing.clear()
@@ -617,6 +634,7 @@ class World:
             return
         self._supervisor_gone()
         self.parked.clear()
+        self.backlog = []
         self.disk.cut_power()
         self._power_cut = True
         for client in self.clients:
@@ -672,8 +690,8 @@ class World:
         context = core.context
         waiting = [sent for client in self.clients for sent in client.open.values()]
         return (
-            f"open {waiting[:3]}, live {list(context.live)[:5]}, pending {list(context.fold.pending)[:5]},"
-            f" lease {context.lease.state}, mode {context.mode}, brains {list(self.brains)}"
+            f"open {waiting[:3]}, live {list(context.live)[:5]},"
+            f" pending {list(context.fold.pending)[:5]}, lease {context.lease.state}, mode {context.mode}, brains {list(self.brains)}"
         )
 
     def _check_end(self) -> None:

@@ -1,0 +1,137 @@
+"""Bugs to plant in the core, each one a rule of CORE.md left out: the simulation must find them."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from osupervisor.supervisor.core import admission, appending, execution
+from osupervisor.supervisor.core.call import Call, Waiter
+from osupervisor.supervisor.core.context import Context
+from osupervisor.supervisor.core.done import ClientWindow, DoneTable
+from osupervisor.supervisor.core.fold import Fold
+from osupervisor.supervisor.core.key import is_client_key
+from osupervisor.supervisor.core.lease import Brain, LeaseState
+from osupervisor.supervisor.core.log_tail import Entry, LogTail
+
+
+def _answers_before_the_sync() -> Any:
+    return patch.object(LogTail, "ack", property(lambda self: self.last))
+
+
+def _shows_recovered_bytes_at_once() -> Any:
+    def show(self: Context, waiter: Waiter, lsn: int, outcome: bytes | None) -> None:
+        self.answer_from(waiter, lsn, outcome)
+
+    return patch.object(Context, "show", show)
+
+
+def _answers_queries_before_what_they_read() -> Any:
+    def at_once(context: Context, call: Call, epoch: int, outcome: bytes) -> None:
+        context.leave(call)
+        context.answer(call, outcome)
+
+    return patch.object(execution, "_receive_query", at_once)
+
+
+def _forgets_to_end_a_cast() -> Any:
+    def verdict(
+        self: Fold, lsn: int, t_us: int, key: Any, seen: int, crc: int, outcome: bytes
+    ) -> None:
+        self.lsn, self.t_us = lsn, t_us
+        self.strikes.pop(key, None)
+        if not (isinstance(key, tuple) and isinstance(key[0], int)):
+            self.done.put(key, seen, lsn, t_us, crc, outcome)
+
+    return patch.object(Fold, "verdict", verdict)
+
+
+def _takes_what_lies_below_seen() -> Any:
+    admit = admission.admit
+
+    def careless(context: Context, call: Call) -> None:
+        key = call.key
+        window = context.fold.done.clients.get(key[0]) if is_client_key(key) else None
+        seen = window.seen if window is not None else 0
+        if window is not None:
+            window.seen = 0
+        try:
+            admit(context, call)
+        finally:
+            if window is not None:
+                window.seen = seen
+
+    return patch.object(admission, "admit", careless)
+
+
+def _denies_what_a_short_write_left() -> Any:
+    cut_short: Callable[[Context, int, str], None] = appending.cut_short
+
+    def denying(context: Context, whole: int, trouble: str) -> None:
+        cut_short(context, 0, trouble)
+
+    return patch.object(appending, "cut_short", denying)
+
+
+def _blames_the_first_in_flight() -> Any:
+    def first(calls: list[Call], cell: int | None) -> Call | None:
+        return calls[0] if calls and cell else None
+
+    return patch.object(execution, "_suspect", first)
+
+
+def _runs_a_copy_beside_the_first() -> Any:
+    def enter_too(context: Context, first: Call, copy: Call) -> None:
+        admission._enter(context, copy)  # pyright: ignore[reportPrivateUsage]
+
+    return patch.object(admission, "_join", enter_too)
+
+
+def _folds_by_the_clock() -> Any:
+    settle = appending._settle_commit  # pyright: ignore[reportPrivateUsage]
+
+    def by_the_clock(context: Context, entry: Entry) -> None:
+        settle(context, entry._replace(t_us=context.now_us))
+
+    return patch.object(appending, "_settle_commit", by_the_clock)
+
+
+def _forgets_a_client_too_early() -> Any:
+    def put(self: DoneTable, key: Any, seen: int, t_us: int, done: Any) -> None:
+        self.clients[key[0]] = ClientWindow(seen, t_us, {key[1]: done})
+
+    return patch.object(DoneTable, "_put_client", put)
+
+
+def _grants_to_two() -> Any:
+    died = execution.died
+
+    def twice(context: Context, brain: Brain, cell: int | None, **how: Any) -> None:
+        died(context, brain, cell, **how)
+        if context.lease.state is LeaseState.GRANTING:
+            context.lease.state = LeaseState.VACANT
+            context.lease.epoch -= 1
+            execution.grant(context)
+
+    return patch.object(execution, "died", twice)
+
+
+PLANTS: dict[str, Callable[[], Any]] = {
+    "answers before the sync": _answers_before_the_sync,
+    "shows recovered bytes at once": _shows_recovered_bytes_at_once,
+    "answers queries before what they read": _answers_queries_before_what_they_read,
+    "forgets to end a cast": _forgets_to_end_a_cast,
+    "takes what lies below seen": _takes_what_lies_below_seen,
+    "denies what a short write left": _denies_what_a_short_write_left,
+    "blames the first in flight": _blames_the_first_in_flight,
+    "runs a copy beside the first": _runs_a_copy_beside_the_first,
+    "folds by the clock": _folds_by_the_clock,
+    "forgets a client too early": _forgets_a_client_too_early,
+    "grants to two": _grants_to_two,
+}
+
+
+@contextmanager
+def planted(name: str) -> Generator[None]:
+    with PLANTS[name]():
+        yield
