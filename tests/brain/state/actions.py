@@ -43,13 +43,20 @@ def is_container(value: object) -> bool:
     return isinstance(value, dict | list)
 
 
+def is_array(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
 def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
     return isinstance(value, dict)
 
 
 def members(node: Any) -> list[tuple[Any, Any]]:
     """Keys or indexes, and what stands there."""
-    return list(node.items() if is_dict(node) else enumerate(node))
+    if is_dict(node):
+        return list(node.items())
+    items: list[Any] = node
+    return list(enumerate(items))
 
 
 def containers(root: Any) -> list[Any]:
@@ -80,9 +87,7 @@ def as_lists(found: Any) -> Any:
     """Tuples as lists, as the state holds them."""
     if is_dict(found):
         return {key: as_lists(member) for key, member in found.items()}
-    if isinstance(found, list | tuple):
-        return [as_lists(member) for _, member in members(found)]
-    return found
+    return [as_lists(member) for _, member in members(found)] if is_array(found) else found
 
 
 def keep_plain(found: Any) -> Any:

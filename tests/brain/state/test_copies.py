@@ -66,7 +66,7 @@ COPIES: list[Callable[[Any], Any]] = [
     lambda r: {"n": 1} | r["d"],
     lambda r: type(r["d"])(r["d"]),
     lambda r: type(r["d"])(a=1),
-    lambda r: type(r).fromkeys("ab", 1),
+    lambda r: r.fromkeys("ab", 1),
     lambda r: r["l"].copy(),
     lambda r: copy.copy(r["l"]),
     lambda r: r["l"][1:],

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from osupervisor.brain.journal import Undo
 from osupervisor.brain.state import StateTree
 from tests.brain.state.both import Act, both
 
@@ -124,21 +125,21 @@ def test_change_is_that_of_a_plain_dict(name: str) -> None:
     both(STATE, CHANGES[name])
 
 
-@pytest.mark.parametrize(
-    ("name", "wanted"),
-    [
-        ("set a new key", [[1, ["state", "new"], 2]]),
-        ("delete in the middle", [[2, ["state", "d"]]]),
-        ("clear a nested one", [[3, ["state", "d"]]]),
-        ("clear an empty one", []),
-        ("update from a dict", [[4, ["state"], {"a": 2, "new": {"n": []}, 3: 4}]]),
-        ("update with one key", [[1, ["state", "a"], {"b": 1}]]),
-        ("update with nothing", []),
-        ("setdefault, there", []),
-        ("pop what is missing, with a default", []),
-        ("delete what is missing", []),
-    ],
-)
+RECORDED: list[tuple[str, list[Any]]] = [
+    ("set a new key", [[1, ["state", "new"], 2]]),
+    ("delete in the middle", [[2, ["state", "d"]]]),
+    ("clear a nested one", [[3, ["state", "d"]]]),
+    ("clear an empty one", []),
+    ("update from a dict", [[4, ["state"], {"a": 2, "new": {"n": []}, 3: 4}]]),
+    ("update with one key", [[1, ["state", "a"], {"b": 1}]]),
+    ("update with nothing", []),
+    ("setdefault, there", []),
+    ("pop what is missing, with a default", []),
+    ("delete what is missing", []),
+]
+
+
+@pytest.mark.parametrize(("name", "wanted"), RECORDED)
 def test_what_is_recorded(name: str, wanted: list[Any]) -> None:
     assert both(STATE, CHANGES[name]) == wanted
 
@@ -174,7 +175,7 @@ def test_deleted_keys_come_back_in_their_places_in_a_large_dict() -> None:
     keys = [f"k{number}" for number in range(1_000)]
     tree = StateTree({"table": dict.fromkeys(keys, 0)})
     table = tree.root["table"]
-    undos = []
+    undos: list[Undo] = []
     for number in range(600):
         tree.begin()
         del table[keys[(number * 7) % 1_000]]

@@ -1,56 +1,53 @@
 """Counters and gauges: logged as increments, undone and followed like the state, mirrored."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from osupervisor.brain.errors import StateError
 from osupervisor.brain.hot import COUNTER_MAX, COUNTER_MIN, NAMES_MAX
+from osupervisor.brain.journal import Undo
 from osupervisor.brain.state import StateTree
 from osupervisor.bridge import operations
 from tests.brain.state.twins import packed
-
-
-def run(tree: StateTree, act: Any) -> list[list[Any]]:
-    tree.begin()
-    act(tree.hot)
-    return operations.unpack(tree.finish()[0])
 
 
 def add(hot: Any, name: str, by: float) -> None:
     hot[name] += by
 
 
-@pytest.mark.parametrize(
-    ("hot", "act", "wanted", "after"),
-    [
-        ({}, lambda h: add(h, "n", 1), [[11, ["hot", "n"], 1]], {"n": 1}),
-        ({"n": 5}, lambda h: add(h, "n", -7), [[11, ["hot", "n"], -7]], {"n": -2}),
-        ({"n": 5}, lambda h: h.update(n=9), [[11, ["hot", "n"], 4]], {"n": 9}),
-        ({"n": 5}, lambda h: h.update(n=5, m=1), None, {"n": 5, "m": 1}),
-        ({}, lambda h: add(h, "g", 0.5), [[1, ["hot", "g"], 0.5]], {"g": 0.5}),
-        ({"g": 0.5}, lambda h: add(h, "g", 0.5), [[1, ["hot", "g"], 1.0]], {"g": 1.0}),
-        ({"g": 0.5}, lambda h: h.update(g=2), [[1, ["hot", "g"], 2]], {"g": 2}),
-        ({"n": 2}, lambda h: h.update(n=0.5), [[1, ["hot", "n"], 0.5]], {"n": 0.5}),
-        ({"n": 2}, lambda h: h.pop("n"), [[2, ["hot", "n"]]], {}),
-        ({"n": 2}, lambda h: h.clear(), [[3, ["hot"]]], {}),
-        ({}, lambda h: h.setdefault("n", 3), [[11, ["hot", "n"], 3]], {"n": 3}),
-        (
-            {"n": COUNTER_MAX},
-            lambda h: h.update(n=COUNTER_MIN),
-            [[1, ["hot", "n"], COUNTER_MIN]],
-            {"n": COUNTER_MIN},
-        ),
-        (
-            {"n": COUNTER_MIN},
-            lambda h: h.update(n=COUNTER_MAX),
-            [[11, ["hot", "n"], 2**64 - 1]],
-            {"n": COUNTER_MAX},
-        ),
-    ],
-)
+Act = Callable[[Any], Any]
+CHANGES: list[tuple[dict[str, Any], Act, Any, dict[str, Any]]] = [
+    ({}, lambda h: add(h, "n", 1), [[11, ["hot", "n"], 1]], {"n": 1}),
+    ({"n": 5}, lambda h: add(h, "n", -7), [[11, ["hot", "n"], -7]], {"n": -2}),
+    ({"n": 5}, lambda h: h.update(n=9), [[11, ["hot", "n"], 4]], {"n": 9}),
+    ({"n": 5}, lambda h: h.update(n=5, m=1), None, {"n": 5, "m": 1}),
+    ({}, lambda h: add(h, "g", 0.5), [[1, ["hot", "g"], 0.5]], {"g": 0.5}),
+    ({"g": 0.5}, lambda h: add(h, "g", 0.5), [[1, ["hot", "g"], 1.0]], {"g": 1.0}),
+    ({"g": 0.5}, lambda h: h.update(g=2), [[1, ["hot", "g"], 2]], {"g": 2}),
+    ({"n": 2}, lambda h: h.update(n=0.5), [[1, ["hot", "n"], 0.5]], {"n": 0.5}),
+    ({"n": 2}, lambda h: h.pop("n"), [[2, ["hot", "n"]]], {}),
+    ({"n": 2}, lambda h: h.clear(), [[3, ["hot"]]], {}),
+    ({}, lambda h: h.setdefault("n", 3), [[11, ["hot", "n"], 3]], {"n": 3}),
+    (
+        {"n": COUNTER_MAX},
+        lambda h: h.update(n=COUNTER_MIN),
+        [[1, ["hot", "n"], COUNTER_MIN]],
+        {"n": COUNTER_MIN},
+    ),
+    (
+        {"n": COUNTER_MIN},
+        lambda h: h.update(n=COUNTER_MAX),
+        [[11, ["hot", "n"], 2**64 - 1]],
+        {"n": COUNTER_MAX},
+    ),
+]
+
+
+@pytest.mark.parametrize(("hot", "act", "wanted", "after"), CHANGES)
 def test_change_is_recorded_followed_and_undone(
-    hot: dict[str, Any], act: Any, wanted: Any, after: dict[str, Any]
+    hot: dict[str, Any], act: Act, wanted: Any, after: dict[str, Any]
 ) -> None:
     tree, follower = StateTree({}, hot), StateTree({}, hot)
     reference: dict[str, Any] = {"state": {}, "hot": dict(hot)}
@@ -113,7 +110,6 @@ def test_hot_is_not_stored_in_the_state_by_itself() -> None:
 def test_mirror_is_told_the_changed_names_after_the_request_and_after_undo() -> None:
     told: list[set[str]] = []
     tree = StateTree({}, {"a": 1, "b": 2, "c": 3}, mirror=lambda names: told.append(set(names)))
-    run(tree, lambda hot: None)
     tree.begin()
     tree.root["x"] = 1
     tree.finish()
@@ -125,7 +121,9 @@ def test_mirror_is_told_the_changed_names_after_the_request_and_after_undo() -> 
     assert told == []
     _, undo = tree.finish()
     assert told.pop() == {"a", "new", "b"}
-    run(tree, lambda hot: hot.clear())
+    tree.begin()
+    tree.hot.clear()
+    tree.finish()
     assert told.pop() == {"a", "new", "c"}
     tree.begin()
     tree.hot["z"] = 1
@@ -138,10 +136,15 @@ def test_mirror_is_told_the_changed_names_after_the_request_and_after_undo() -> 
 def test_mirror_is_told_what_a_rollback_changed() -> None:
     told: list[set[str]] = []
     tree = StateTree({"s": 1}, {"a": 1, "b": 2}, mirror=lambda names: told.append(set(names)))
-    undos = []
-    for act in (lambda: tree.hot.update(a=5), lambda: tree.hot.clear(), lambda: tree.root.clear()):
+    acts: list[Act] = [
+        lambda t: t.hot.update(a=5),
+        lambda t: t.hot.clear(),
+        lambda t: t.root.clear(),
+    ]
+    undos: list[Undo] = []
+    for act in acts:
         tree.begin()
-        act()
+        act(tree)
         undos.append(tree.finish()[1])
     told.clear()
     tree.rollback(undos[2])

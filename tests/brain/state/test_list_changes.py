@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from osupervisor.brain.state import StateTree
+from tests.brain.state.actions import size_of
 from tests.brain.state.both import Act, both
 
 STATE: dict[Any, Any] = {
@@ -118,9 +119,9 @@ CHANGES: dict[str, Act] = {
     "reverse an empty one": lambda r: r["e"].reverse(),
     "sort": lambda r: r["n"].sort(),
     "sort downwards": lambda r: r["n"].sort(reverse=True),
-    "sort by a key": lambda r: r["l"].sort(key=lambda item: len(str(item))),
-    "sort by a key downwards": lambda r: r["l"].sort(key=lambda i: len(str(i)), reverse=True),
-    "sort containers": lambda r: r["jobs"].sort(key=lambda job: -job["n"]),
+    "sort by a key": lambda r: r["l"].sort(key=size_of),
+    "sort by a key downwards": lambda r: r["l"].sort(key=size_of, reverse=True),
+    "sort containers": lambda r: r["jobs"].sort(key=id_of),
     "set a slice": lambda r: assign(r["l"], slice(1, 3), ["a", ["b"], "c"]),
     "set a slice to fewer": lambda r: assign(r["l"], slice(1, 6), []),
     "set a slice at the end": lambda r: assign(r["l"], slice(7, 9), [1, 2]),
@@ -220,9 +221,14 @@ def test_sort_of_what_cant_be_compared_changes_nothing() -> None:
 
 def test_sort_refuses_a_list_that_its_key_changes() -> None:
     tree = StateTree({"n": [3, 1, 2]})
+
+    def append_and_return(item: int) -> int:
+        tree.root["n"].append(item)
+        return item
+
     tree.begin()
     with pytest.raises(ValueError, match="list modified during sort"):
-        tree.root["n"].sort(key=lambda item: tree.root["n"].append(item) or item)
+        tree.root["n"].sort(key=append_and_return)
 
 
 @pytest.mark.parametrize("name", ["sort containers", "keep some", "rotate", "reverse by slice"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from osupervisor.brain.errors import FollowerError, StateError
-from osupervisor.brain.journal import ORDERS_MAX
+from osupervisor.brain.journal import ORDERS_MAX, Undo
 from osupervisor.brain.state import StateTree
 from osupervisor.bridge import operations
 from tests.brain.state.twins import assert_sound, packed
@@ -79,7 +79,8 @@ def test_resolve_refuses_a_path_that_leads_nowhere(path: Any, message: str) -> N
 
 def test_requests_are_undone_one_by_one_and_together() -> None:
     tree = StateTree(STATE)
-    versions, undos = [packed(tree.root, tree.hot)], []
+    versions = [packed(tree.root, tree.hot)]
+    undos: list[Undo] = []
     for number in range(20):
         tree.begin()
         tree.root[f"k{number % 5}"] = {"n": number}
