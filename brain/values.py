@@ -32,6 +32,11 @@ def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
     return isinstance(value, dict)
 
 
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """A list or a subclass."""
+    return isinstance(value, list)
+
+
 def members_of(container: Any) -> Collection[Any]:
     """The values of a dict, the items of a list or tuple."""
     return container.values() if is_dict(container) else container
