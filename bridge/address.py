@@ -93,7 +93,7 @@ def listen_unix(path: Path, mode: int = 0o600, backlog: int = BACKLOG) -> socket
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         listener.setblocking(False)
-        with _short(draft) as name:
+        with short_name(draft) as name:
             with suppress(FileNotFoundError):
                 draft.unlink()
             listener.bind(name)
@@ -127,7 +127,7 @@ def connect(address: Address, timeout_s: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(timeout_s)
-        with _short(address.path) as name:
+        with short_name(address.path) as name:
             connection.connect(name)
         connection.settimeout(None)
     except BaseException:
@@ -137,8 +137,11 @@ def connect(address: Address, timeout_s: float) -> socket.socket:
 
 
 @contextmanager
-def _short(path: Path) -> Generator[str]:
-    """A name for `path` that fits into a socket's address while the context lasts."""
+def short_name(path: Path) -> Generator[str]:
+    """A name for `path` that fits into a socket's address while the context lasts.
+
+    Raises AddressError when there is none, OSError when the folder isn't there.
+    """
     if len(os.fsencode(path)) <= SUN_PATH_BYTES_MAX:
         yield str(path)
         return

@@ -21,7 +21,7 @@ from osupervisor.bridge.address import Address, service_address
 from osupervisor.bridge.async_link import AsyncLink, AsyncReply
 from osupervisor.bridge.call import Durability
 from osupervisor.bridge.call_encoder import CallOptions, checked, merge
-from osupervisor.bridge.client import WINDOW, PathKey
+from osupervisor.bridge.client import PathKey
 from osupervisor.bridge.errors import BridgeError, LocalProtocolError
 from osupervisor.bridge.exchange import CONNECT_TIMEOUT_S, DEADLINE_S
 from osupervisor.bridge.methods import (
@@ -31,6 +31,8 @@ from osupervisor.bridge.methods import (
     SYSTEM_GET_METRICS,
     SYSTEM_STATUS,
 )
+from osupervisor.bridge.pending import WAITING
+from osupervisor.bridge.pipeline import WINDOW
 
 
 class AsyncClient:
@@ -58,14 +60,14 @@ class AsyncClient:
 
     async def call(self, op: str, /, *args: Any, **kwargs: Any) -> Any:
         """The result of an op or query. Raises what `errors` lists."""
-        reply = self._link.call(op, args, kwargs, self._options, DEADLINE_S)
+        reply = self._link.call(op, args, kwargs, self._options)
         await self._link.wait(reply)
         return reply.outcome()
 
     async def query(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """The result of a query, asked without a key: lighter, and possibly asked twice."""
         options = merge(self._options, keyless=True)
-        return await self._link.call(name, args, kwargs, options, DEADLINE_S)
+        return await self._link.call(name, args, kwargs, options)
 
     def __getattr__(self, op: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         if op.startswith("_"):
@@ -156,7 +158,7 @@ class AsyncPipeline:
     async def call(self, op: str, /, *args: Any, **kwargs: Any) -> AsyncReply:
         """Asks, and returns at once, or when there is room. Await the reply for its result."""
         replies = self._replies
-        reply = self._link.call(op, args, kwargs, self._options, DEADLINE_S)
+        reply = self._link.call(op, args, kwargs, self._options)
         replies.append(reply)
         if len(replies) >= self._window:
             await self._make_room()
@@ -177,11 +179,12 @@ class AsyncPipeline:
 
     async def _make_room(self) -> None:
         replies = self._replies
-        if not replies[0].done:
+        if replies[0].value is WAITING:
             await self._link.wait(replies[0])
-        while replies and replies[0].done:
-            self._error = self._error or replies[0].error
-            replies.popleft()
+        while replies and replies[0].value is not WAITING:
+            reply = replies.popleft()
+            if reply.error is not None and self._error is None:
+                self._error = reply.error
 
     async def __aenter__(self) -> "AsyncPipeline":
         return self

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from time import monotonic
 from typing import Any, Final, cast
 
-from osupervisor.bridge.address import Address, TcpAddress, connect
+from osupervisor.bridge.address import Address, TcpAddress, short_name
 from osupervisor.bridge.call_encoder import CallOptions
 from osupervisor.bridge.errors import AddressError, LocalProtocolError
 from osupervisor.bridge.exchange import Exchange, State
@@ -73,12 +73,11 @@ class AsyncLink:
         args: tuple[object, ...],
         kwargs: dict[str, object],
         options: CallOptions | None,
-        deadline_s: float,
     ) -> AsyncReply:
         """A call, written at the end of this turn of the loop. Raises LocalProtocolError."""
         if not self._turn_ends:
             self._begin_turn()
-        reply = self.exchange.call(op, args, kwargs, monotonic(), options, deadline_s)
+        reply = self.exchange.call(op, args, kwargs, monotonic(), options)
         reply.link = self
         return reply
 
@@ -169,12 +168,9 @@ class AsyncLink:
             host, port = self._address.host, self._address.port
             await loop.create_connection(lambda: _Protocol(self), host, port)
             return
-        connection = connect(self._address, 0.0)  # A Unix socket connects at once or not at all.
-        try:
-            await loop.create_unix_connection(lambda: _Protocol(self), sock=connection)
-        except BaseException:
-            connection.close()
-            raise
+        # The loop makes the socket: uvloop loses one that is handed to it and closed at once.
+        with short_name(self._address.path) as name:
+            await loop.create_unix_connection(lambda: _Protocol(self), name)
 
     def connected(self, transport: asyncio.Transport) -> None:
         """Of the protocol: the transport is there."""

@@ -15,17 +15,15 @@ and a connection of its own.
 """
 
 import os
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from osupervisor.bridge.address import Address, service_address
 from osupervisor.bridge.call import Durability
 from osupervisor.bridge.call_encoder import CallOptions, checked, merge
-from osupervisor.bridge.errors import BridgeError, LocalProtocolError
 from osupervisor.bridge.exchange import CONNECT_TIMEOUT_S, DEADLINE_S
-from osupervisor.bridge.link import Link, Reply
+from osupervisor.bridge.link import Link
 from osupervisor.bridge.methods import (
     BRAIN_STATE,
     KERNEL_API,
@@ -33,11 +31,7 @@ from osupervisor.bridge.methods import (
     SYSTEM_GET_METRICS,
     SYSTEM_STATUS,
 )
-
-WINDOW: Final = 128
-"""Calls in flight of a pipeline: enough to keep supervisor and brain busy at once."""
-_GATHERED: Final = 32
-"""Calls that a pipeline gathers before it writes: as many as the service answers in one piece."""
+from osupervisor.bridge.pipeline import WINDOW, Pipeline
 
 PathKey = str | int | bytes
 
@@ -76,14 +70,14 @@ class Client:
     def call(self, op: str, /, *args: Any, **kwargs: Any) -> Any:
         """The result of an op or query. Raises what `errors` lists."""
         link = self._link
-        reply = link.call(op, args, kwargs, self._options, DEADLINE_S)
+        reply = link.call(op, args, kwargs, self._options)
         link.wait(reply)
         return reply.outcome()
 
     def query(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """The result of a query, asked without a key: lighter, and possibly asked twice."""
         options = merge(self._options, keyless=True)
-        reply = self._link.call(name, args, kwargs, options, DEADLINE_S)
+        reply = self._link.call(name, args, kwargs, options)
         return reply.result()
 
     def __getattr__(self, op: str) -> Callable[..., Any]:
@@ -113,7 +107,7 @@ class Client:
         )
         return client
 
-    def pipeline(self, window: int = WINDOW, *, raising: bool = True) -> "Pipeline":
+    def pipeline(self, window: int = WINDOW, *, raising: bool = True) -> Pipeline:
         """Calls that don't wait for each other, at most `window` of them in flight.
 
         Leaving its block waits for every reply and, when `raising`, raises the first error.
@@ -155,59 +149,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class Pipeline:
-    """Calls in flight together. For one thread; others make their own from the same client."""
-
-    def __init__(self, link: Link, options: CallOptions | None, window: int, raising: bool) -> None:
-        if window < 1:
-            raise LocalProtocolError(f"found the window {window}", "wanted at least 1")
-        self._link = link
-        self._options = options
-        self._window = window
-        self._raising = raising
-        self._replies: deque[Reply] = deque()
-        """In order of the calls; the first of them has no outcome, or nobody has looked."""
-        self._error: BridgeError | None = None
-
-    def call(self, op: str, /, *args: Any, **kwargs: Any) -> Reply:
-        """Asks, and returns at once, or when there is room. Ask the reply for its `result()`."""
-        replies = self._replies
-        reply = self._link.call(op, args, kwargs, self._options, DEADLINE_S, _GATHERED)
-        replies.append(reply)
-        if len(replies) >= self._window:
-            self._link.wait(replies[0])
-            self._forget_done()
-        return reply
-
-    def __getattr__(self, op: str) -> Callable[..., Reply]:
-        if op.startswith("_"):
-            raise AttributeError(f"ops with a leading underscore are reached by call: {op}")
-        return partial(self.call, op)
-
-    def flush(self) -> None:
-        """Writes what was gathered. Nothing is written before the first wait connects."""
-        self._link.flush()
-
-    def drain(self) -> None:
-        """Waits until every call has its outcome. Raises the first error, when `raising`."""
-        while self._replies:
-            self._link.wait(self._replies[0])
-            self._forget_done()
-        error, self._error = self._error, None
-        if error is not None and self._raising:
-            raise error
-
-    def _forget_done(self) -> None:
-        replies = self._replies
-        while replies and replies[0].done:
-            self._error = self._error or replies[0].error
-            replies.popleft()
-
-    def __enter__(self) -> "Pipeline":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.drain()

@@ -25,7 +25,7 @@ Times are monotonic seconds, given by the caller.
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from osupervisor.bridge.call_encoder import CallEncoder, CallOptions
 from osupervisor.bridge.errors import (
@@ -70,6 +70,9 @@ class State(Enum):
     DOWN = "down"
     GREETING = "greeting"
     UP = "up"
+
+
+_UP: Final = State.UP  # An enum's member costs a search each time.
 
 
 class Exchange(Generic[P]):
@@ -149,7 +152,7 @@ class Exchange(Generic[P]):
             frame = self._encoder.frame_with(op, args, kwargs, number, identity.seen, options)
             deadline_s = options.timeout_s or deadline_s
         identity.next_number = number + 1
-        return self._add(number, frame, now + deadline_s)
+        return self._begin(number, frame, now + deadline_s)
 
     def request(self, method: str, params: list[object], now: float, deadline_s: float) -> P:
         """A new request of another method. Raises LocalProtocolError."""
@@ -158,11 +161,11 @@ class Exchange(Generic[P]):
         known = METHODS.get(method)
         if known is not None and not known.repeatable:
             self._once.add(number)
-        return self._add(number, frame, now + deadline_s)
+        return self._begin(number, frame, now + deadline_s)
 
-    def _add(self, number: int, frame: bytes, deadline_s: float) -> P:
+    def _begin(self, number: int, frame: bytes, deadline_s: float) -> P:
         pending = self._pending[number] = self._make(number, frame, deadline_s)
-        if self.state is State.UP:
+        if self.state is _UP:
             self.out.append(frame)
         else:
             self._unsent.add(number)
@@ -257,7 +260,7 @@ class Exchange(Generic[P]):
         settle = self.identity.settle
         for body in bodies:
             try:
-                kind, number, error, value = cast("list[Any]", unpack(body))
+                kind, number, error, value = unpack(body)
                 pending = pendings[number]
             except _NO_ANSWER:
                 self._receive_other(body, woken)
@@ -393,6 +396,6 @@ def _expired(frame: bytes, sent: bool) -> BridgeError:
 
 
 def _name(frame: bytes) -> str:
-    message = cast("list[Any]", unpack(frame[HEADER_SIZE:]))
+    message: list[Any] = unpack(frame[HEADER_SIZE:])
     method: str = message[2]
     return f"{message[3][0]}()" if method == BRAIN_CALL else method

@@ -79,7 +79,7 @@ class Link:
         self._unwritten = b""
         self._driving = False
         self._parked: dict[threading.Lock, None] = {}
-        self._closed = False
+        self.closed = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
@@ -91,34 +91,32 @@ class Link:
         args: tuple[object, ...],
         kwargs: dict[str, object],
         options: CallOptions | None,
-        deadline_s: float,
-        gathered_max: int = 0,
     ) -> Reply:
-        """A call. It is written when more than `gathered_max` are gathered, by `flush`, or when
-        somebody waits. Raises LocalProtocolError."""
+        """A call, written as far as the socket takes it. Raises LocalProtocolError."""
         with self.lock:
-            if self._closed:
-                raise _closed()
-            exchange = self.exchange
-            reply = exchange.call(op, args, kwargs, monotonic(), options, deadline_s)
+            self._check_open()
+            reply = self.exchange.call(op, args, kwargs, monotonic(), options)
             reply.link = self
-            if len(exchange.out) > gathered_max:
-                self._write()
+            self.write()
         return reply
 
     def request(self, method: str, params: list[object], deadline_s: float) -> Reply:
-        """Another request, ready to be sent. Raises LocalProtocolError."""
+        """Another request. Raises LocalProtocolError."""
         with self.lock:
-            if self._closed:
-                raise _closed()
+            self._check_open()
             reply = self.exchange.request(method, params, monotonic(), deadline_s)
             reply.link = self
+            self.write()
         return reply
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise LocalProtocolError("the client is closed", "make a new Client")
 
     def flush(self) -> None:
         """Writes what the socket takes now; the rest follows when somebody waits."""
         with self.lock:
-            self._write()
+            self.write()
 
     def wait(self, reply: Reply) -> None:
         """Returns when the reply has its outcome."""
@@ -139,7 +137,7 @@ class Link:
 
     def _park(self, reply: Reply) -> None:
         """Sleeps until the outcome is there, the driver has left, or the reply's time is up."""
-        self._write()
+        self.write()
         parked = threading.Lock()
         parked.acquire()
         self._parked[parked] = None
@@ -170,12 +168,12 @@ class Link:
             if self._socket is None:
                 self._connect()
             else:
-                self._write()
+                self.write()
                 self._read_when_ready(self._socket)
             self._wake_all(self.exchange.tick(monotonic()))
         finally:
             self._driving = False
-            if self._closed:
+            if self.closed:
                 self._release()
 
     def _connect(self) -> None:
@@ -201,16 +199,17 @@ class Link:
             self._connected(connection)
 
     def _connected(self, connection: socket.socket) -> None:
-        if self._closed:
+        if self.closed:
             connection.close()
             return
         self._socket = connection
         self._polls_output = False
         self._poll.register(connection, select.POLLIN)
         self.exchange.connected()
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Under `lock`: writes what the socket takes now, and leaves the rest to the driver."""
         out = self.exchange.out
         connection = self._socket
         if connection is None or not (out or self._unwritten):
@@ -276,9 +275,9 @@ class Link:
     def close(self) -> None:
         """Closes the connection. What was in flight fails; whether it was done is open."""
         with self.lock:
-            if self._closed:
+            if self.closed:
                 return
-            self._closed = True
+            self.closed = True
             closed = LocalProtocolError("the client was closed before the answer came")
             self._wake_all(self.exchange.fail_all(lambda: closed))
             if self._driving:
@@ -296,17 +295,13 @@ class Link:
         any state, as the threads that held them are not here."""
         parents = LocalProtocolError("this was asked by the parent process", "ask again")
         self.exchange.fail_all(lambda: parents)
-        if not self._closed:
+        if not self.closed:
             self._release()
             self._begin()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "closed", True):
             self._release()
-
-
-def _closed() -> LocalProtocolError:
-    return LocalProtocolError("the client is closed", "make a new Client")
 
 
 def _begin_anew_in_child() -> None:

@@ -139,7 +139,7 @@ def read_outcome(outcome: bytes) -> tuple[object, object]:
     Raises RemoteProtocolError when it is not exactly two values.
     """
     try:
-        error, result = cast("list[object]", unpack(b"\x92" + outcome))
+        error, result = unpack(b"\x92" + outcome)
     except DECODE_ERRORS as cause:
         raise RemoteProtocolError(f"an outcome can't be read: {cause!r:.200}", _SEE) from None
     return error, result

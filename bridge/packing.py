@@ -45,10 +45,9 @@ missing bytes."""
 pack: Callable[[object], bytes] = _msgpack.packb
 
 
-def unpack(data: bytes | memoryview) -> object:
+def unpack(data: bytes | memoryview) -> Any:
     """The one value in `data`, map keys of any scalar type. Raises one of DECODE_ERRORS."""
-    value: object = _msgpack.unpackb(data, strict_map_key=False)
-    return value
+    return _msgpack.unpackb(data, strict_map_key=False)
 
 
 def new_packer() -> Packer:

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from osupervisor.bridge.errors import BridgeError
 
-_WAITING: Final = object()
+WAITING: Final = object()
+"""The value of what has no outcome yet."""
 
 
 class Pending:
@@ -18,7 +19,7 @@ class Pending:
         self.frame = frame
         self.deadline_s = deadline_s
         """Monotonic seconds. Until then it is sent again where that helps."""
-        self.value: Any = _WAITING
+        self.value: Any = WAITING
         self.error: BridgeError | None = None
         self.waiter: Any = None
         """Whatever the shell wakes when the outcome is there. None: it looks by itself."""
@@ -26,7 +27,7 @@ class Pending:
     @property
     def done(self) -> bool:
         """Whether there is an outcome."""
-        return self.value is not _WAITING
+        return self.value is not WAITING
 
     def answer(self, value: object) -> None:
         """The outcome is a result."""

@@ -1,0 +1,86 @@
+"""Many calls in flight from one thread: `Client.pipeline`.
+
+A call is encoded and gathered; when enough are, they are written together. When the window is full
+the oldest is waited for, which reads whatever has come. So a call costs a share of a write, of a
+read and of nothing else.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+from osupervisor.bridge.call_encoder import CallOptions
+from osupervisor.bridge.errors import BridgeError, LocalProtocolError
+from osupervisor.bridge.link import Link, Reply
+from osupervisor.bridge.pending import WAITING
+
+WINDOW: Final = 128
+"""Calls in flight of a pipeline: enough to keep supervisor and brain busy at once."""
+_GATHERED: Final = 32
+"""Calls that are gathered before they are written: as many as the service answers in one piece."""
+
+
+class Pipeline:
+    """Calls in flight together. For one thread; others make their own from the same client."""
+
+    def __init__(self, link: Link, options: CallOptions | None, window: int, raising: bool) -> None:
+        if window < 1:
+            raise LocalProtocolError(f"found the window {window}", "wanted at least 1")
+        self._link = link
+        self._options = options
+        self._window = window
+        self._raising = raising
+        self._replies: deque[Reply] = deque()
+        """In order of the calls; the first of them has no outcome, or nobody has looked."""
+        self._error: BridgeError | None = None
+
+    def call(self, op: str, /, *args: Any, **kwargs: Any) -> Reply:
+        """Asks, and returns at once, or when there is room. Ask the reply for its `result()`."""
+        link = self._link
+        replies = self._replies
+        with link.lock:  # What `Link.call` does, without the cost of calling it.
+            if link.closed:
+                raise LocalProtocolError("the client is closed", "make a new Client")
+            exchange = link.exchange
+            reply = exchange.call(op, args, kwargs, monotonic(), self._options)
+            reply.link = link
+            if len(exchange.out) > _GATHERED:
+                link.write()
+        replies.append(reply)
+        if len(replies) >= self._window:
+            self._make_room()
+        return reply
+
+    def __getattr__(self, op: str) -> Callable[..., Reply]:
+        if op.startswith("_"):
+            raise AttributeError(f"ops with a leading underscore are reached by call: {op}")
+        return partial(self.call, op)
+
+    def flush(self) -> None:
+        """Writes what was gathered. Nothing is written before the first wait connects."""
+        self._link.flush()
+
+    def drain(self) -> None:
+        """Waits until every call has its outcome. Raises the first error, when `raising`."""
+        while self._replies:
+            self._make_room()
+        error, self._error = self._error, None
+        if error is not None and self._raising:
+            raise error
+
+    def _make_room(self) -> None:
+        replies = self._replies
+        self._link.wait(replies[0])
+        while replies and replies[0].value is not WAITING:
+            reply = replies.popleft()
+            if reply.error is not None and self._error is None:
+                self._error = reply.error
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.drain()
