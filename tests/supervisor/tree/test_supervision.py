@@ -3,6 +3,8 @@
 import itertools
 from typing import Any
 
+import pytest
+
 from osupervisor.supervisor.tree.actions import (
     Action,
     AskDelete,
@@ -10,6 +12,7 @@ from osupervisor.supervisor.tree.actions import (
     AskTerminate,
     Ended,
     KillChild,
+    Publish,
     Reply,
     StartChild,
     StopChild,
@@ -20,6 +23,7 @@ from osupervisor.supervisor.tree.child import Handle, Init
 from osupervisor.supervisor.tree.child_spec import ChildSpec, Flags
 from osupervisor.supervisor.tree.child_table import Phase
 from osupervisor.supervisor.tree.errors import NoSupervisorError, NotFoundError
+from osupervisor.supervisor.tree.reports import CrashReport, SupervisorReport
 from osupervisor.supervisor.tree.steps import KILL_WAIT_S
 from osupervisor.supervisor.tree.supervision import Supervision
 
@@ -194,3 +198,25 @@ def test_a_try_that_was_due_is_void_once_the_child_waits_anew() -> None:
     assert _deeds(core.exited(2.7, 6, CRASH)) == []
     assert core.deadline_s() is not None and core.deadline_s() != 2.7
     assert _started(core.tick(10.0)) == [7]
+
+
+@pytest.mark.parametrize(
+    ("restart", "cause", "is_told"),
+    [
+        ("permanent", Cause(CauseKind.NORMAL), True),
+        ("permanent", CRASH, True),
+        ("transient", Cause(CauseKind.NORMAL), False),
+        ("transient", SHUTDOWN, False),
+        ("transient", CRASH, True),
+        ("temporary", SHUTDOWN, False),
+        ("temporary", CRASH, True),
+    ],
+)
+def test_of_which_deaths_a_supervisor_tells(restart: str, cause: Cause, is_told: bool) -> None:
+    """OTP: each of a permanent child, and otherwise those that are not peaceful."""
+    core = _begun(_spec("a", restart=restart))
+    actions = core.exited(1.0, 1, cause)
+    told = [a.report for a in actions if isinstance(a, Publish)]
+    complaints = [r.context for r in told if isinstance(r, SupervisorReport)]
+    assert complaints == (["child_terminated"] if is_told else [])
+    assert any(isinstance(r, CrashReport) for r in told) == (cause is CRASH)
