@@ -45,6 +45,10 @@ class BrainProcess:
     loads: int = 0
     schema: dict[str, object] = field(default_factory=dict[str, object])
     version: str = ""
+    doing: tuple[str, str] | None = None
+    """Op and key of what it was executing when it died."""
+    took_over: str | None = None
+    """Who got the lease when it died."""
     killed: Verdict | None = None
     excused: bool = False
     """A fault was done to it on command: its death blames no request."""

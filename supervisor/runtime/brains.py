@@ -13,6 +13,8 @@ from typing import Protocol, cast
 
 from osupervisor.bridge import line, port_messages
 from osupervisor.bridge.errors import BridgeError
+from osupervisor.supervisor.core.core import Core
+from osupervisor.supervisor.core.key import describe
 from osupervisor.supervisor.core.outbox import ForkBrain
 from osupervisor.supervisor.runtime import brain_process
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
@@ -295,6 +297,7 @@ class Brains:
         primary = core.primary
         was_primary = primary is not None and primary.id == process.id
         killed = process.killed
+        process.doing = _doing(core, cell) if was_primary else None
         core.died(
             process.id,
             cell,
@@ -302,6 +305,8 @@ class Brains:
             hung=killed is not None and killed.hung,
         )
         self._engine.turn()
+        if was_primary and core.primary is not None:
+            process.took_over = f"brain-{core.primary.id}"
         self.by_id.pop(process.id, None)
         self._engine.ports.pop(process.id, None)
         self._bury(process, was_primary)
@@ -342,6 +347,14 @@ class Brains:
         process.status = status
         if not process.gone:
             self._gone(process)
+
+
+def _doing(core: Core, cell: int) -> tuple[str, str] | None:
+    """Op and key of the call with this n."""
+    for call in core.context.lease.inflight:
+        if call.n == cell:
+            return call.op, str(describe(call.key))
+    return None
 
 
 def _map(value: object) -> dict[str, object]:

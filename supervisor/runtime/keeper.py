@@ -20,18 +20,14 @@ from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import RESPAWN_DELAY_S, Brains
 from osupervisor.supervisor.runtime.loading import Loading
 from osupervisor.supervisor.runtime.nursery import Nursery
+from osupervisor.supervisor.runtime.post_mortem import Say
+from osupervisor.supervisor.tree.cause import SHUTDOWN
 from osupervisor.supervisor.tree.child import Handle, Init
 from osupervisor.supervisor.tree.exit_status import status_cause
 from osupervisor.supervisor.tree.ladder import Ladder
 
 OUTPUT_READ_BYTES = 65_536
 """Read at a time from a brain's output: what is more waits in the pipe, and the brain drops it."""
-
-
-class Say(Protocol):
-    """Writes a log line: level, event, fields."""
-
-    def __call__(self, level: str, event: str, /, **fields: object) -> None: ...
 
 
 class Keeper:
@@ -124,9 +120,10 @@ class Keeper:
         self._events.target_failed(self.warning, traceback)
 
     def nursery_ended(self, status: int) -> None:
+        asked = self.nursery is not None and self.nursery.asked_to_end
         self.nursery = None
         if self._init is not None:
-            self._init.exited(status_cause(status))
+            self._init.exited(SHUTDOWN if asked else status_cause(status))
 
     def spawn(self, brain: int, descriptors: list[int]) -> bool:
         return self.nursery is not None and self.nursery.spawn(brain, descriptors)

@@ -52,6 +52,7 @@ class Nursery:
         self._loop = loop
         self._events = events
         self.ready = False
+        self.asked_to_end = False
         ours, theirs = line.pair()
         ours.setblocking(False)
         self._line = ours
@@ -77,6 +78,7 @@ class Nursery:
         """Ask it to end; the brains that it forked are not touched."""
         if self._open:
             self.ready = False
+            self.asked_to_end = True
             with contextlib.suppress(OSError):
                 self._line.shutdown(socket.SHUT_RDWR)
 

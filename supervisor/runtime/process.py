@@ -1,49 +1,84 @@
-"""The supervisor's process, from its inheritance to its exit code."""
+"""The supervisor's process, from its inheritance to its exit code.
+
+0    stopped        70   a fault of ours: heart starts the next one, and brains live on
+78   refused: damage, a lock, settings; heart repeats the message and ends
+"""
 
 import asyncio
+import os
+import resource
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from osupervisor.config import resolved
+from osupervisor.config.errors import SettingsError
 from osupervisor.config.settings import Settings
+from osupervisor.config.token_file import read_token
 from osupervisor.supervisor.heart.launch import Inheritance, receive_inheritance
+from osupervisor.supervisor.logs.echo import Echo
+from osupervisor.supervisor.logs.writer import LogWriter
 from osupervisor.supervisor.runtime import recovery
 from osupervisor.supervisor.runtime.recovery import StartRefused
-from osupervisor.supervisor.runtime.service import Service
+from osupervisor.supervisor.runtime.service import Service, TreeGaveUp
+from osupervisor.vault_store.errors import VaultStoreError
 from osupervisor.wal.errors import WalError
 from osupervisor.wal.lock import DirectoryLock
 
+EXIT_FAULT = 70
 EXIT_REFUSED = 78
 SWITCH_INTERVAL_S = 0.0005
 """The threads that watch for deaths need the GIL soon (OTP.md)."""
+LOG_NAME = "osupervisor.jsonl"
 
 
 def main() -> None:
+    """Serve, and exit. The one argument is `--settings FILE`, as config.resolved dumped it."""
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     inheritance = receive_inheritance()
-    settings = resolved.restore(path.read_bytes())
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
+        settings = resolved.restore(path.read_bytes())
         sys.exit(_run(settings, inheritance))
-    except (StartRefused, WalError, OSError) as error:
+    except (StartRefused, WalError, VaultStoreError, SettingsError, OSError) as error:
         inheritance.notify.refuse(str(error))
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_REFUSED)
+    except TreeGaveUp as error:
+        sys.stderr.write(f"the supervision tree gave up: {error}\n")
+        sys.exit(EXIT_FAULT)
 
 
 def _run(settings: Settings, inheritance: Inheritance) -> int:
     data = Path(settings.data)
     lock = DirectoryLock.acquire(data)
     try:
+        token = read_token(Path(settings.listen.token_file)) if settings.listen.tcp else ""
         recovered = recovery.recover(data, settings)
+        log = _log(settings, inheritance)
         loop = _new_loop()
         try:
-            return loop.run_until_complete(_serve(settings, recovered, inheritance, loop))
+            serving = _serve(settings, recovered, inheritance, loop, log, token)
+            return loop.run_until_complete(serving)
         finally:
+            log.close()
             loop.close()
     finally:
         lock.release()
+
+
+def _log(settings: Settings, inheritance: Inheritance) -> LogWriter:
+    """In the foreground, log lines also go to stderr."""
+    heart = inheritance.heart
+    echo = Echo() if heart is None or heart.options.foreground else None
+    return LogWriter(
+        Path(settings.data) / "logs" / LOG_NAME,
+        level=settings.logs.level,
+        bytes_max=settings.logs.bytes_max,
+        kept=settings.logs.kept,
+        echo=echo,
+    )
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -59,19 +94,39 @@ async def _serve(
     recovered: recovery.Recovered,
     inheritance: Inheritance,
     loop: asyncio.AbstractEventLoop,
+    log: LogWriter,
+    token: str,
 ) -> int:
-    def say(level: str, event: str, /, **fields: object) -> None:
-        sys.stderr.write(f"{level} {event} {fields}\n")
-
-    service = Service(
-        settings,
-        recovered,
-        inheritance,
-        loop,
-        token="",
-        say=say,
-    )
+    _allow_many_files()
+    log.flush_through(loop.call_soon)
+    loop.set_exception_handler(lambda _, context: _fault(log, context))
+    service = Service(settings, recovered, inheritance, loop, token=token, say=log.say)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
-    await service.run()
+    try:
+        await service.run()
+    finally:
+        log.flush_through(None)
     return EXIT_REFUSED if service.refused else 0
+
+
+def _fault(log: LogWriter, context: dict[str, object]) -> None:
+    """What a callback raised is a fault of ours, and the state behind it is not to be trusted:
+    end. Everything that matters outlives this process, and the next one is there at once."""
+    error = context.get("exception")
+    text = (
+        "".join(traceback.format_exception(error))
+        if isinstance(error, BaseException)
+        else str(context.get("message"))
+    )
+    log.put("error", "supervisor.fault", reason=str(context.get("message")), traceback=text)
+    if "handle" in context:
+        sys.stderr.write(text)
+        log.flush()
+        os._exit(EXIT_FAULT)
+
+
+def _allow_many_files() -> None:
+    """A descriptor for each connection and a few for each brain, as far as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

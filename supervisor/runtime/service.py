@@ -38,11 +38,13 @@ from osupervisor.supervisor.runtime.connection import Serving
 from osupervisor.supervisor.runtime.dead_letters import DeadLetters
 from osupervisor.supervisor.runtime.disk import Disk
 from osupervisor.supervisor.runtime.engine import TICK_S, Engine
+from osupervisor.supervisor.runtime.gauges import Gauges
 from osupervisor.supervisor.runtime.health import LOOK_S, Health
 from osupervisor.supervisor.runtime.heart_link import HeartLink
-from osupervisor.supervisor.runtime.keeper import Keeper, Say
+from osupervisor.supervisor.runtime.keeper import Keeper
 from osupervisor.supervisor.runtime.listener import SWEEP_S, Listener
 from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
+from osupervisor.supervisor.runtime.post_mortem import FLOOD_LOOK_S, PostMortem, Say
 from osupervisor.supervisor.runtime.recovery import Recovered
 from osupervisor.supervisor.runtime.status import Status
 from osupervisor.supervisor.runtime.tape import Tape
@@ -91,6 +93,7 @@ class Service:
         self._queries: frozenset[str] = frozenset()
         self._storage = recovered.storage
         self._stop_task: asyncio.Task[None] | None = None
+        self.post_mortem = PostMortem(settings, loop, say)
         self.heart = HeartLink(inheritance, loop, self._heart_revived)
         self._wire_log(recovered)
         self._wire_brains(recovered)
@@ -151,8 +154,8 @@ class Service:
             chaos=Chaos(self.engine, self.brains, loop, allowed=settings.chaos.allowed),
             schema=lambda: self._schema,
             tree=self._tree_map,
-            metrics=lambda: "",
-            crashes=lambda params: [],
+            metrics=lambda: self.gauges.render(),
+            crashes=self.post_mortem.crashes,
             segments=lambda: [segment_name(each) for each in segment_lsns(self._storage)],
             stop=self.request_stop,
         )
@@ -170,6 +173,15 @@ class Service:
             connections_max=settings.listen.connections_max,
             frame_timeout_s=settings.listen.frame_timeout_s,
             token=token,
+        )
+        self.gauges = Gauges(
+            self.core,
+            self.disk,
+            self.brains,
+            self.health,
+            self.vault,
+            self.status,
+            self.listener,
         )
 
     def _notify(self) -> Notifier:
@@ -203,7 +215,7 @@ class Service:
             Part("wal_manager", log_beats),
             Part("memory_vault", (Beat(VAULT_TICK_S, self._vault_tick),)),
             Part("health_monitor", (Beat(LOOK_S, self.health.look),)),
-            Part("telemetry", ()),
+            Part("telemetry", (Beat(FLOOD_LOOK_S, self.post_mortem.look),)),
             Part(
                 "listener",
                 (Beat(SWEEP_S, self.listener.sweep),),
@@ -402,20 +414,21 @@ class Service:
             self.refuse(reason)
 
     def brain_buried(self, process: BrainProcess, was_primary: bool) -> None:
-        reason = process.killed.reason if process.killed is not None else ""
-        self._say(
-            "warning",
-            "brain.died",
-            brain=process.id,
-            pid=process.pid,
-            role="primary" if was_primary else "standby",
-            status=process.status,
-            reason=reason,
+        sample = self.health.samples.get(process.id)
+        report = self.post_mortem.bury(
+            process,
+            "primary" if was_primary else "standby",
+            0 if sample is None else sample.rss_bytes,
+            self.core.context.log.last,
+            self.core.context.fold.epoch,
         )
+        if report is not None:
+            about = {"role": report.role, "took_over": report.took_over, "crash": report.id}
+            cause = report.cause.detail or report.cause.name or report.cause.kind
+            self._say("warning", "brain.died", pid=process.pid, cause=cause, **about)
 
     def brain_said(self, process: BrainProcess, data: bytes) -> None:
-        for text in data.decode(errors="replace").splitlines():
-            self._say("info", "brain.output", brain=process.id, pid=process.pid, text=text)
+        self.post_mortem.said(process, data)
 
     def _suspected(self, process: BrainProcess, reason: str) -> None:
         self._say("warning", "brain.suspected", brain=process.id, pid=process.pid, reason=reason)

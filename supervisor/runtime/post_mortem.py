@@ -1,0 +1,162 @@
+"""Post mortem: what brains print while they live, and the report of how each died."""
+
+import asyncio
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from osupervisor.bridge.errors import InvalidArguments
+from osupervisor.config.settings import Settings
+from osupervisor.supervisor.logs.output import Dropped, Line, Output
+from osupervisor.supervisor.reports.crash_report import (
+    Cause,
+    CrashReport,
+    LastRequest,
+    report_id,
+)
+from osupervisor.supervisor.reports.crash_store import CrashStore, Unreadable
+from osupervisor.supervisor.reports.errors import ReportsError
+from osupervisor.supervisor.runtime.brain_process import BrainProcess
+from osupervisor.supervisor.tree.exit_status import status_cause
+
+TRACEBACK_BEGINS = ("Traceback (most recent call last)", "Fatal Python error", "Thread 0x")
+CURRENT_THREAD = "Current thread"
+FLOOD_LOOK_S = 1.0
+
+
+class Say(Protocol):
+    """Writes a log line: level, event, fields."""
+
+    def __call__(self, level: str, event: str, /, **fields: object) -> None: ...
+
+
+class PostMortem:
+    """Output of all brains, and the store of crash reports."""
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, say: Say) -> None:
+        self.store = CrashStore(Path(settings.data) / "crashes", settings.crashes.kept)
+        self._settings = settings
+        self._loop = loop
+        self._say = say
+        self._outputs: dict[int, Output] = {}
+
+    def said(self, process: BrainProcess, data: bytes) -> None:
+        """Bytes of a brain's standard output and error."""
+        output = self._output(process)
+        self._write(process, output.feed(data, time.monotonic()))
+
+    def look(self) -> None:
+        """Say what was dropped of outputs that fell silent. To be called each FLOOD_LOOK_S."""
+        now = time.monotonic()
+        for brain, output in self._outputs.items():
+            if output.is_missing_some:
+                for piece in output.say_what_is_missing(now):
+                    self._write_piece(brain, 0, piece)
+
+    def bury(
+        self,
+        process: BrainProcess,
+        role: str,
+        rss_bytes: int,
+        lsn: int,
+        epoch: int,
+    ) -> CrashReport | None:
+        """Write the report of a death. None for a brain that ended because it was asked to."""
+        output = self._output(process)
+        self._write(process, output.end(time.monotonic()))
+        del self._outputs[process.id]
+        if process.status == 0 and process.killed is None:
+            return None
+        lines = output.last_lines()
+        now = time.time()
+        report = CrashReport(
+            id=report_id(now, process.pid),
+            unix_s=round(now, 3),
+            role=role,
+            cause=_cause(process),
+            brain=f"brain-{process.id}",
+            pid=process.pid,
+            traceback=_traceback(lines),
+            request=None if process.doing is None else LastRequest(*process.doing),
+            output=lines,
+            memory={"rss_bytes": rss_bytes} if rss_bytes else {},
+            took_over=process.took_over,
+            lsn=lsn,
+            epoch=epoch,
+        )
+        try:
+            self.store.put(report)
+        except (OSError, ReportsError) as error:
+            self._say("warning", "crash.not_kept", reason=str(error))
+        return report
+
+    def crashes(self, params: list[object]) -> object:
+        """`system.crashes`: ["ls"] or ["show", id]."""
+        match params:
+            case ["ls"]:
+                return [_row(report) for report in self.store.ls()]
+            case ["show", str(name)]:
+                try:
+                    return asdict(self.store.show(name))
+                except ReportsError as error:
+                    raise InvalidArguments(str(error), "see `osupervisor crashes ls`") from error
+            case _:
+                raise InvalidArguments(
+                    f"system.crashes {params!r:.100}", 'params are ["ls"] or ["show", id]'
+                )
+
+    def _output(self, process: BrainProcess) -> Output:
+        output = self._outputs.get(process.id)
+        if output is None:
+            brain, crashes = self._settings.brain, self._settings.crashes
+            output = Output(
+                brain.output_bytes_per_s, brain.output_line_bytes_max, crashes.output_bytes_max
+            )
+            self._outputs[process.id] = output
+        return output
+
+    def _write(self, process: BrainProcess, pieces: list[Line | Dropped]) -> None:
+        for piece in pieces:
+            self._write_piece(process.id, process.pid, piece)
+
+    def _write_piece(self, brain: int, pid: int, piece: Line | Dropped) -> None:
+        source = f"brain-{brain}"
+        if isinstance(piece, Line):
+            self._say("info", piece.text, source=source, pid=pid)
+        else:
+            lost = {"lines": piece.lines, "bytes": piece.bytes}
+            self._say("warning", "output.dropped", source=source, pid=pid, **lost)
+
+
+def _cause(process: BrainProcess) -> Cause:
+    detail = process.killed.reason if process.killed is not None else ""
+    if process.excused:
+        detail = "chaos"
+    if process.status is None:
+        return Cause("unknown", detail=detail)
+    cause = status_cause(process.status)
+    return Cause(str(cause.kind), cause.number, cause.detail, detail)
+
+
+def _traceback(lines: tuple[str, ...]) -> str | None:
+    """The last traceback among the last lines: Python's own, or faulthandler's of a hung one."""
+    for index in range(len(lines) - 1, -1, -1):
+        if lines[index].startswith(TRACEBACK_BEGINS) or lines[index].startswith(CURRENT_THREAD):
+            return "\n".join(lines[index:])
+    return None
+
+
+def _row(report: CrashReport | Unreadable) -> dict[str, object]:
+    if isinstance(report, Unreadable):
+        return asdict(report)
+    return {
+        "id": report.id,
+        "unix_s": report.unix_s,
+        "role": report.role,
+        "brain": report.brain,
+        "pid": report.pid,
+        "cause": asdict(report.cause),
+        "took_over": report.took_over,
+        "lsn": report.lsn,
+    }
