@@ -152,6 +152,7 @@ class Service:
         wait_for(no_heart_is_left)
         for pid in self.stray_pids:
             send(pid, signal.SIGKILL)
+        wait_for(no_heart_is_left)  # one may just have been revived
         if self.process is not None:
             self.process.communicate(timeout=PATIENCE_S)
 

@@ -155,3 +155,4 @@ def test_a_listening_socket_survives_with_its_waiting_connections(service: Servi
     os.kill(pid, signal.SIGCONT)
     with waiting, waiting.makefile() as file:
         assert f'"pid": {pid}' in file.readline()
+    wait_for(lambda: pid_file.holder(str(service.data)) is not None)
