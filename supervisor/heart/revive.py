@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from osupervisor.supervisor.heart import descriptor_name
 from osupervisor.supervisor.heart.command import heart_command
+from osupervisor.supervisor.heart.errors import FolderError
 from osupervisor.supervisor.heart.holdings import NOTIFY_SOCKET_NAME
 from osupervisor.supervisor.heart.launch import HeartLink, Inheritance
 from osupervisor.supervisor.heart.listen_environment import FIRST_FD
@@ -24,15 +25,20 @@ def revive(inheritance: Inheritance) -> Inheritance:
 
     To be called when `inheritance.heart.pidfd` is readable; the answer has a new one in its place,
     the old one is closed. A heart that can't start ends, and the new pidfd tells: a caller that
-    tries again waits in between. Raises OSError or FolderError with nothing changed.
+    tries again waits in between. Raises OSError with nothing changed.
     """
     link = inheritance.heart
     assert link is not None, "there was no heart"
-    folder = RunFolder(link.options.data)
+    try:
+        folder = RunFolder(link.options.data)
+    except FolderError as error:
+        raise OSError(str(error)) from error
     try:
         with folder.bind(NOTIFY_SOCKET_NAME, socket.SOCK_DGRAM) as inbox:
             pid = _spawn(link.options, inheritance, inbox)
         inheritance.notify.renew(folder.address(NOTIFY_SOCKET_NAME))
+    except FolderError as error:
+        raise OSError(str(error)) from error
     finally:
         folder.close()
     pidfd = os.pidfd_open(pid)

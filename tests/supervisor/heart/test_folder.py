@@ -13,7 +13,11 @@ from osupervisor.supervisor.heart import pid_file
 from osupervisor.supervisor.heart.descriptor_store import DescriptorStore, StoreFullError
 from osupervisor.supervisor.heart.errors import AlreadyRunningError, FolderError
 from osupervisor.supervisor.heart.journal import json_string
+from osupervisor.supervisor.heart.launch import HeartLink, Inheritance
 from osupervisor.supervisor.heart.named_tuple import NamedTuple
+from osupervisor.supervisor.heart.notifier import Notifier
+from osupervisor.supervisor.heart.options import Options
+from osupervisor.supervisor.heart.revive import revive
 from osupervisor.supervisor.heart.run_folder import SUN_PATH_BYTES_MAX, RunFolder
 from tests.supervisor.heart.service import wait_for
 
@@ -71,6 +75,15 @@ def test_a_run_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / "run", 12345, 12345)
     with pytest.raises(FolderError, match="owned by user 12345; wanted one's own folder"):
         RunFolder(str(tmp_path))
+
+
+def test_a_heart_that_cannot_be_revived_is_an_os_error_and_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    pidfd = os.pidfd_open(os.getpid())
+    link = HeartLink(pidfd, Options(("true",), str(tmp_path / "data")))
+    with pytest.raises(OSError, match="run"):
+        revive(Inheritance({}, {}, Notifier("", {}), None, link))
+    os.close(pidfd)  # still open: it would raise
 
 
 def test_the_lock_names_its_holder_and_falls_with_it(tmp_path: Path) -> None:
