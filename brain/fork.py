@@ -11,6 +11,7 @@ Rules
 * A spawned follower is no child of its parent: it outlives it, and its end is reported by the
   nursery, which is the subreaper.
 * Children leave by `os._exit`.
+* A child that an author's op forks is no brain: `guard` takes the parent's port and line from it.
 """
 
 import gc
@@ -24,8 +25,45 @@ from osupervisor.brain import output
 from osupervisor.brain.packing import decode, encode
 
 STANDARD: Final = (0, 1, 2)
+FORKS_PER_THAW: Final = 12
+"""A primary thaws at every 12th fork only: it serves."""
 CHECKPOINT_NICENESS: Final = 10
 """The checkpoint's child gives way to the brain that serves."""
+
+
+class _Guard:
+    """The descriptors that a child of the author's must not have; empty before a fork of ours."""
+
+    installed = False
+    channels: tuple[int, ...] = ()
+
+    @classmethod
+    def after_fork(cls) -> None:
+        for channel in cls.channels:
+            null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            os.dup2(null, channel, inheritable=False)
+            os.close(null)
+        cls.channels = ()
+
+
+def guard(*channels: int) -> None:
+    """Take these descriptors from every child that is not forked here; replaces the last ones.
+
+    The child may do what it likes and end, but can't answer in its parent's name, nor hide its
+    parent's death. One that returns into the run loop ends there.
+    """
+    _Guard.channels = channels
+    if not _Guard.installed:
+        os.register_at_fork(after_in_child=_Guard.after_fork)
+        _Guard.installed = True
+
+
+def _fork() -> int:
+    channels, _Guard.channels = _Guard.channels, ()
+    try:
+        return os.fork()
+    finally:
+        _Guard.channels = channels
 
 
 def thaw() -> None:
@@ -40,7 +78,7 @@ def fork_child(work: Callable[[], int], keep: list[int]) -> int:
     """
     output.flush()
     gc.freeze()
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         code = 70
         try:
@@ -64,7 +102,7 @@ def fork_grandchild(keep: list[int]) -> int:
     output.flush()
     gc.freeze()
     reader, writer = os.pipe()
-    middle = os.fork()
+    middle = _fork()
     if middle == 0:
         pid = _fork_or_zero(writer)
         if pid == 0:
@@ -87,7 +125,7 @@ def fork_grandchild(keep: list[int]) -> int:
 def _fork_or_zero(writer: int) -> int:
     """In the process between: fork and tell the new pid. -1: it could not be made."""
     try:
-        pid = os.fork()
+        pid = _fork()
         if pid > 0:
             os.write(writer, encode(pid))
         return pid

@@ -15,7 +15,7 @@ from socket import MSG_DONTWAIT, socket
 from typing import Any, Final
 
 from osupervisor.brain.errors import PortError
-from osupervisor.brain.packing import DECODE_ERRORS, Decoder, OutOfData, encode, new_decoder
+from osupervisor.brain.packing import DECODE_ERRORS, OutOfData, encode, new_decoder
 from osupervisor.bridge.frames import HEADER_SIZE, PORT_FRAME_BYTES_MAX
 
 RECEIVE_BYTES: Final = 64 * 1024
@@ -23,6 +23,8 @@ RECEIVE_BYTES: Final = 64 * 1024
 FLUSH_RESPONSES: Final = 32
 """The convoy is cut here, so that brain and supervisor work at the same time (CORE.md)."""
 FLUSH_BYTES: Final = 256 * 1024
+HELD_BYTES_MAX: Final = PORT_FRAME_BYTES_MAX + HEADER_SIZE + 2 * RECEIVE_BYTES
+"""The largest frame, and what came with its beginning and its end."""
 DECODER_BYTES_KEPT: Final = 4 * 2**20
 """A decoder that grew beyond this for one frame is given up behind it."""
 
@@ -40,16 +42,20 @@ class Port:
     """A connected stream socket. `broken`: the peer is gone, what is queued goes nowhere."""
 
     __slots__ = (
+        "_cause",
         "_chunks",
         "_decoded",
+        "_decoder",
+        "_first",
         "_held_bytes",
         "_missing",
-        "_decoder",
+        "_peak_bytes",
+        "_received",
         "broken",
+        "connection",
         "parts",
         "queued_bytes",
         "responses",
-        "connection",
     )
 
     def __init__(self, connection: socket) -> None:
@@ -59,16 +65,27 @@ class Port:
         self.parts: list[bytes] = []
         self.responses = 0
         self.queued_bytes = 0
-        self._decoder = _new_decoder()
+        self._cause: Exception | None = None
+        """What broke the decoder, until the frame that did has come whole."""
         self._missing = HEADER_SIZE
         """Bytes of the next frame's length still to be passed over."""
         self._chunks: list[bytes] = []
-        self._decoded = 0
-        """Frames of `_chunks` that have been decoded."""
+        """All that was received from the last frame boundary known on, and some before it."""
         self._held_bytes = 0
+        self._first = 0
+        """Where that boundary is in the first chunk."""
+        self._decoded = 0
+        """Frames behind it that have been decoded."""
+        self._received = 0
+        """Bytes that the decoder was given."""
+        self._peak_bytes = 0
+        self._decoder = new_decoder(HELD_BYTES_MAX)
 
     def receive(self, wait: bool) -> bool | None:
-        """Read once. True: there is more to decode. False: end of file. None: nothing is there."""
+        """Read once. True: there is more to decode. False: end of file. None: nothing is there.
+
+        Raises PortError when a frame is longer than the limit.
+        """
         try:
             data = self.connection.recv(RECEIVE_BYTES, 0 if wait else MSG_DONTWAIT)
         except BlockingIOError:
@@ -79,9 +96,13 @@ class Port:
             return False
         self._chunks.append(data)
         self._held_bytes += len(data)
-        if self._held_bytes > PORT_FRAME_BYTES_MAX + HEADER_SIZE + RECEIVE_BYTES:
-            raise PortError(f"a frame of more than {PORT_FRAME_BYTES_MAX} bytes")
-        self._decoder.feed(data)
+        if self._held_bytes > self._peak_bytes:
+            self._peak_bytes = self._held_bytes
+        if self._held_bytes > HELD_BYTES_MAX:
+            raise PortError(f"found a frame of more than {PORT_FRAME_BYTES_MAX} bytes")
+        if self._cause is None:
+            self._received += len(data)
+            self._decoder.feed(data)
         return True
 
     def messages(self) -> Iterator[Any]:
@@ -89,22 +110,31 @@ class Port:
 
         To be used up before the next `receive`. Raises PortError for what is no message.
         """
-        read_bytes, unpack = self._decoder.read_bytes, self._decoder.unpack
-        missing = self._missing
+        decoder, missing = self._decoder, self._missing
+        found_any = False
         while True:
-            if missing:
-                missing -= len(read_bytes(missing))
-                if missing:
-                    break
             try:
-                message = unpack()
+                if self._cause is not None:
+                    raise self._cause
+                if missing:
+                    missing -= len(decoder.read_bytes(missing))
+                    if missing:
+                        break
+                message = decoder.unpack()
             except OutOfData:
                 break
             except DECODE_ERRORS as error:
                 message = self._salvage(error)
-                read_bytes, unpack = self._decoder.read_bytes, self._decoder.unpack
+                if message is None:
+                    return
+                decoder, found_any = self._decoder, True
+            else:
+                if found_any:
+                    self._decoded += 1
+                else:
+                    found_any = True
+                    self._begin_behind(decoder.tell())
             missing = HEADER_SIZE
-            self._decoded += 1
             yield message
         self._missing = missing
         if missing == HEADER_SIZE:
@@ -139,31 +169,46 @@ class Port:
     def close(self) -> None:
         self.connection.close()
 
+    def _begin_behind(self, offset: int) -> None:
+        """The first message of a read ends at `offset` of the stream, in the newest chunk."""
+        last = self._chunks[-1]
+        self._chunks = [last]
+        self._held_bytes = len(last)
+        self._first = offset - (self._received - len(last))
+        self._decoded = 0
+
     def _forget_chunks(self) -> None:
         """Between two frames: nothing received is needed any more."""
-        if self._held_bytes > DECODER_BYTES_KEPT:
-            self._decoder = _new_decoder()
-        self._chunks.clear()
-        self._decoded = 0
-        self._held_bytes = 0
+        if self._peak_bytes > DECODER_BYTES_KEPT:
+            self._renew_decoder(b"")
+        self._chunks = []
+        self._first = self._decoded = self._held_bytes = 0
 
-    def _salvage(self, cause: Exception) -> list[Any]:
-        """What can be read of the frame that broke the decoder; a new one goes on behind it."""
+    def _salvage(self, cause: Exception) -> list[Any] | None:
+        """What can be read of the frame that broke the decoder; a new one goes on behind it.
+
+        None: the frame has not come whole.
+        """
         held = b"".join(self._chunks)
-        start = 0
+        start = self._first
         for _ in range(self._decoded):
             start += HEADER_SIZE + int.from_bytes(held[start : start + HEADER_SIZE], "big")
         body = start + HEADER_SIZE
         end = body + int.from_bytes(held[start:body], "big")
         if end > len(held):
-            raise PortError(f"a message breaks off behind {len(held) - body} bytes: {cause!r:.200}")
-        self._decoder = _new_decoder()
-        self._decoder.feed(held[end:])
+            self._cause = cause
+            return None
+        self._cause = None
+        self._chunks = [held[end:]]
+        self._held_bytes = len(held) - end
+        self._first = self._decoded = 0
+        self._renew_decoder(held[end:])
         return _readable_part(held[body:end], cause)
 
-
-def _new_decoder() -> Decoder:
-    return new_decoder(PORT_FRAME_BYTES_MAX + 2 * RECEIVE_BYTES)
+    def _renew_decoder(self, data: bytes) -> None:
+        self._decoder = new_decoder(HELD_BYTES_MAX)
+        self._decoder.feed(data)
+        self._received = self._peak_bytes = len(data)
 
 
 def _readable_part(body: bytes, cause: Exception) -> list[Any]:

@@ -83,6 +83,7 @@ class RunLoop:
         self._follower = life.follower
         self._lease: Lease | None = None
         self._children: set[int] = set()
+        self._forks = 0
         self._port = Port(socket.socket(fileno=port_fd))
         self._line = Line(socket.socket(fileno=line_fd))
         self._hot = HotWriter(hot_fd)
@@ -214,7 +215,8 @@ class RunLoop:
             raise PortError(f"a checkpoint of LSN {lsn}; the brain is at {self._follower.lsn}")
         file_fd, pipe_fd = self._line.descriptors("checkpoint", [lsn], LINE_TIMEOUT_S)
         self._port.flush()
-        if self._lease is None:
+        self._forks += 1
+        if self._lease is None or self._forks % fork.FORKS_PER_THAW == 0:
             fork.thaw()
         tree = self._executor.tree
         pid = fork.fork_child(
@@ -254,6 +256,7 @@ class RunLoop:
         self._say_ready()
 
     def _say_ready(self) -> None:
+        fork.guard(self._port.connection.fileno(), self._line.connection.fileno())
         self._hot.beat()
         ready = {
             "id": self.brain_id,

@@ -17,8 +17,9 @@ from osupervisor.brain.run_loop import Birth, Life, RunLoop
 from osupervisor.brain.state import StateTree
 
 EXIT_BROKEN: Final = 70
-COLLECT_AFTER: Final = (50_000, 20, 50)
-"""Collector thresholds. Tracked nodes always count for it, and most of them live for long."""
+COLLECT_AFTER: Final = (10_000, 20, 50)
+"""Collector thresholds. Tracked nodes always count for it, and most of them live for long; what is
+taken out of the state with containers in it is garbage that only the collector finds."""
 
 
 def serve(brain_id: Any, loaded: Loaded, descriptors: list[int]) -> int:

@@ -49,6 +49,16 @@ class Counter(Brain):
         os._exit(code)
 
     @op
+    def fork(self, end: bool) -> bool:
+        """A child that ends at once, or goes on as if it were the brain."""
+        pid = os.fork()
+        if pid == 0 and end:
+            os._exit(0)
+        if pid > 0:
+            os.waitpid(pid, os.WNOHANG)
+        return pid > 0
+
+    @op
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 

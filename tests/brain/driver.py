@@ -6,12 +6,13 @@ forks, the log is made by `wal.record.encode`. Every wait is for a condition and
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -112,6 +113,7 @@ class BrainEnd:
         self.hot = HotReader(self.hot_fd)
         self.output, self._output = os.pipe2(os.O_CLOEXEC)
         self.pid = 0
+        self._pidfd = -1
         self.epoch = 0
         self.n = 0
         self.ready: dict[str, Any] = {}
@@ -165,6 +167,8 @@ class BrainEnd:
     def expect_ready(self) -> dict[str, Any]:
         self.ready = self.expect("ready")[0]
         self.pid = self.ready["pid"]
+        if self._pidfd < 0:
+            self._pidfd = os.pidfd_open(self.pid)
         return self.ready
 
     def lease(self, epoch: int, lsn: int) -> None:
@@ -252,8 +256,8 @@ class BrainEnd:
             return
 
     def kill(self, number: int) -> None:
-        assert self.pid > 1
-        os.kill(self.pid, number)
+        assert self._pidfd >= 0, "it has not said ready"
+        signal.pidfd_send_signal(self._pidfd, number)
 
     def keep_port(self) -> socket.socket:
         """A copy of the port's end, so that `new_port` does not end it."""
@@ -274,11 +278,12 @@ class BrainEnd:
     def close(self) -> None:
         self.port.close()
         self.line.close()
-        for descriptor in (self.hot_fd, self.output):
-            try:
-                os.close(descriptor)
-            except OSError:
-                pass
+        os.close(self.hot_fd)
+        os.close(self.output)
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                self.kill(signal.SIGKILL)
+            os.close(self._pidfd)
 
 
 class Nursery:
@@ -332,9 +337,14 @@ class Nursery:
             self._note(found)
         return self.exited[pid]
 
-    def close(self) -> None:
+    def close_brains(self) -> None:
+        """End every brain that still lives."""
         for brain in self._brains:
             brain.close()
+        self._brains.clear()
+
+    def close(self) -> None:
+        self.close_brains()
         self.control.close()
         self.process.wait(WAIT_S)
         if self.process.stderr is not None:
@@ -365,12 +375,30 @@ def _as_descriptor_3(descriptor: int) -> Callable[[], None]:
     return place
 
 
+_shared: dict[str, Nursery] = {}
+"""Nurseries that tests share, by target: a start takes a hundred times as long as a spawn."""
+
+
 @contextmanager
-def nursery(target: str = f"{BRAINS}:Counter") -> Generator[Nursery]:
-    """A nursery that has said ready, and its end."""
-    found = Nursery(target)
-    try:
+def nursery(target: str = f"{BRAINS}:Counter", private: bool = False) -> Generator[Nursery]:
+    """A nursery that has said ready. Its brains end with the block, a private one itself too."""
+    found = None if private else _shared.get(target)
+    if found is None or found.process.poll() is not None:
+        found = Nursery(target)
         found.expect_ready()
+        if not private:
+            _shared[target] = found
+    try:
         yield found
     finally:
+        if private:
+            found.close()
+        else:
+            found.close_brains()
+
+
+def close_shared() -> None:
+    """End the shared nurseries."""
+    for found in _shared.values():
         found.close()
+    _shared.clear()

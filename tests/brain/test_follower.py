@@ -225,7 +225,7 @@ def test_spawn_from_a_busy_primary_is_a_bug() -> None:
 
 
 def test_brains_outlive_their_nursery() -> None:
-    with nursery() as nest:
+    with nursery(private=True) as nest:
         log = Log()
         brain = served(nest, log)
         nest.control.close()

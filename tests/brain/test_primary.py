@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from osupervisor.bridge import port_messages
 from tests.brain.driver import SEED, T_US, BrainEnd, Log, Nursery, nursery, pack, unpack, wait_until
 
@@ -332,3 +334,17 @@ def test_output_kept_at_import_is_the_brains_own() -> None:
         printed = brain.printed()
         assert "yyyy" in printed and "BlockingIOError" not in printed
         assert nest.process.stderr is not None
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_child_that_an_op_forks_is_no_brain(end: bool) -> None:
+    with nursery() as nest:
+        log = Log()
+        brain = primary(nest, log)
+        for _ in range(3):
+            assert brain.do(log, "fork", end).result is True
+        assert brain.do(log, "add", "hits").result == 1
+        brain.ping()
+        assert brain.quiet(), "nobody else has answered"
+        brain.kill(signal.SIGKILL)
+        brain.wait_for_end()
