@@ -76,12 +76,12 @@ class TrackedList(list[Any]):
         book, _, _, prefix, depth = self._spot or spot_of(self)
         node, packed = self._take(at, value, book, depth)
         operation = spot.INSERT[depth] + prefix + pack(at) + packed
+        if book.near is not None:
+            book.drop_near()
         book.record(operation)
         book.undo((undo_insert, self, at))
         if at == 0:
             self._shift -= 1
-        if book.near is not None:
-            book.drop_near()
         self._note(at, value, node, operation, book, packed)
         list_insert(self, at, node)
 
@@ -206,13 +206,13 @@ class TrackedList(list[Any]):
 
     def _remove(self, at: int) -> Any:
         book, _, _, prefix, depth = self._spot or spot_of(self)
+        if book.near is not None:
+            book.drop_near()
         book.record(spot.DELETE[depth] + prefix + pack(at))
         old = list_pop(self, at)
         book.undo((undo_remove, self, at, old))
         if at == 0:
             self._shift += 1
-        if book.near is not None:
-            book.drop_near()
         if type(old) not in SCALARS:
             book.release(old)
         return old
@@ -265,12 +265,12 @@ class TrackedList(list[Any]):
         note_aliases(operation, places, items, taken, book)
 
     def _splice(self, operation: bytes, book: Any, start: int, stop: int, nodes: list[Any]) -> None:
+        if book.near is not None:
+            book.drop_near()
         book.record(operation)
         old = self[start:stop]
         book.undo((undo_splice, self, start, len(nodes), old))
         list_set(self, slice(start, stop), nodes)
-        if book.near is not None:
-            book.drop_near()
         if start == 0:
             self._shift += stop - len(nodes)
         for value in old:
@@ -279,11 +279,11 @@ class TrackedList(list[Any]):
         self._place_from(start, nodes)
 
     def _reorder(self, operation: bytes, book: Any, after: list[Any]) -> None:
+        if book.near is not None:
+            book.drop_near()
         book.record(operation)
         book.undo((undo_order, self, list(self)))
         list_set(self, slice(None), after)
-        if book.near is not None:
-            book.drop_near()
         self._place_from(0, after)
 
     def _place_from(self, start: int, nodes: list[Any]) -> None:

@@ -1,6 +1,5 @@
 """A tracked tree beside a plain twin, a follower and the reference codec; all must agree."""
 
-import copy
 from random import Random
 from typing import Any
 
@@ -28,6 +27,11 @@ def packed(state: Any, hot: Any) -> bytes:
     return packing.pack([state, hot])
 
 
+def unpacked(packed_bytes: bytes) -> dict[str, Any]:
+    found: Any = packing.unpack(packed_bytes)
+    return {"state": found[0], "hot": found[1]}
+
+
 class Twins:
     """Runs the same random requests on all of them."""
 
@@ -37,7 +41,7 @@ class Twins:
         self.follower = StateTree({}, {})
         self.plain: dict[str, Any] = {"state": {}, "hot": {}}
         self.reference: dict[str, Any] = {"state": {}, "hot": {}}
-        self.undone: list[tuple[Undo, bytes, list[Any], dict[str, Any]]] = []
+        self.undone: list[tuple[Undo, bytes, list[Any]]] = []
         self.refused = 0
 
     def request(self, changes: int) -> bytes | None:
@@ -106,12 +110,12 @@ class Twins:
         change(self.plain["state"], Random(seed), keep_plain)
         return change(self.tree.root, Random(seed), keep_tracked)
 
-    def _snapshot(self) -> tuple[bytes, list[Any], dict[str, Any]]:
-        tree = self.tree
-        return packed(tree.root, tree.hot), containers(tree.root), copy.deepcopy(self.plain)
+    def _snapshot(self) -> tuple[bytes, list[Any]]:
+        return packed(self.tree.root, self.tree.hot), containers(self.tree.root)
 
-    def _restore(self, before: tuple[bytes, list[Any], dict[str, Any]]) -> None:
-        bytes_before, nodes, self.plain = before
+    def _restore(self, before: tuple[bytes, list[Any]]) -> None:
+        bytes_before, nodes = before
+        self.plain = unpacked(bytes_before)
         assert packed(self.tree.root, self.tree.hot) == bytes_before, "bytes after a rollback"
         now = containers(self.tree.root)
         assert len(now) == len(nodes)
