@@ -65,9 +65,7 @@ def _records(whole: Whole, first_lsn: int, last_lsn: int) -> Iterator[Json]:
     offset, lsn = whole.offset, whole.first_lsn
     for raw in whole.records:
         if first_lsn <= lsn <= last_lsn:
-            found = record.decode(raw, 0)
-            assert found is not None, "salvage hands on whole records"
-            yield _shown(found[0], segment_name(whole.segment_lsn), offset, len(raw))
+            yield _shown(record.unpack(raw), segment_name(whole.segment_lsn), offset, len(raw))
         offset += len(raw)
         lsn += 1
 

@@ -8,20 +8,18 @@ import os
 import struct
 from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
-from typing import Final, Never, TypeVar
+from typing import Final, TypeVar
 
 from osupervisor.wal import record, scan, segment
 from osupervisor.wal.errors import CorruptRecordError
 from osupervisor.wal.record import HEADER_SIZE, OVERHEAD, TRAILER_SIZE, Kind, Record
-from osupervisor.wal.scan import LSN_MAX, Source, Walk
+from osupervisor.wal.scan import LSN_MAX, OPEN_END, Source, Walk
 from osupervisor.wal.segment import SEGMENT_HEADER_SIZE
 
 Commit = tuple[int, int, bytes]
 
 _COMMIT_WALK = struct.Struct(">IQIB19xI")
-_STEP_WALK = struct.Struct(">IQ")
 _COMMIT: Final = int(Kind.COMMIT)
-_OPEN: Final = 2**63  # no end known but the file's
 
 T = TypeVar("T")
 
@@ -56,9 +54,7 @@ def read_from(source: int | Source, first_lsn: int, last_lsn: int = LSN_MAX) -> 
     CorruptRecordError where a record that was asked for is missing or bad, behind those before it.
     """
     for raw in chain.from_iterable(_from(source, first_lsn, last_lsn, scan.walk_raw)):
-        found = record.decode(raw, 0)
-        assert found is not None, "a scan hands on whole records"
-        yield found[0]
+        yield record.unpack(raw)
 
 
 def iter_commits(source: int | Source, after_lsn: int, last_lsn: int = LSN_MAX) -> Iterator[Commit]:
@@ -111,29 +107,18 @@ def walk_commits(data: bytes, lsn: int, last_lsn: int) -> tuple[list[Commit], in
     return commits, at, lsn
 
 
-def walk_over(data: bytes, lsn: int, last_lsn: int) -> tuple[list[Never], int, int]:
-    """A Walk: nothing, for records that are only passed over."""
-    unpack = _STEP_WALK.unpack_from
-    at, size, last_at = 0, len(data), len(data) - OVERHEAD
-    while at <= last_at and lsn <= last_lsn:
-        length, found = unpack(data, at)
-        if found != lsn or not OVERHEAD <= length <= size - at:
-            break
-        at += length
-        lsn += 1
-    return [], at, lsn
-
-
 def _from(
     source: int | Source, first_lsn: int, last_lsn: int, walk: Walk[T]
 ) -> Generator[Sequence[T], None, None]:
     if isinstance(source, int):
         source = Descriptor(source)
     header = segment.decode_header(source.read(0, SEGMENT_HEADER_SIZE), "segment")
-    stop = yield from scan.runs(
-        source, SEGMENT_HEADER_SIZE, header.first_lsn, first_lsn - 1, _OPEN, walk_over
+    _, stop = scan.collect(
+        scan.runs(
+            source, SEGMENT_HEADER_SIZE, header.first_lsn, first_lsn - 1, OPEN_END, scan.walk_over
+        )
     )
     if stop.reason is None:
-        stop = yield from scan.runs(source, stop.offset, stop.lsn, last_lsn, _OPEN, walk)
+        stop = yield from scan.runs(source, stop.offset, stop.lsn, last_lsn, OPEN_END, walk)
     if stop.reason is not None and not (stop.clean and last_lsn == LSN_MAX):
         raise CorruptRecordError(stop.offset, stop.reason, stop.lsn)

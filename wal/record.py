@@ -28,9 +28,8 @@ the two checksums of each record tell which one is bad. The header has its own b
 
 import struct
 import zlib
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from osupervisor.wal.errors import CorruptRecordError
 
@@ -49,6 +48,7 @@ _CRC = struct.Struct("<I")
 _HEAD_SIZE: Final = _HEAD.size
 
 _pack_head = _HEAD.pack
+_unpack_head = _HEAD.unpack_from
 _pack_crc = _CRC.pack
 _crc32 = zlib.crc32
 _join = b"".join
@@ -67,9 +67,11 @@ class Kind(IntEnum):
 _KINDS: Final = {int(kind): kind for kind in Kind}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record. `t_us` is log time, `synced` the last LSN known durable when it was written."""
+class Record(NamedTuple):
+    """One record. `t_us` is log time, `synced` the last LSN known durable when it was written.
+
+    A tuple, because a start makes tens of thousands: a frozen dataclass takes 1 us longer to make.
+    """
 
     lsn: int
     epoch: int
@@ -81,8 +83,7 @@ class Record:
     commit: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """A record's header, checked; the body behind it may still be missing or wrong."""
 
     length: int
@@ -131,21 +132,36 @@ def decode(buffer: bytes | memoryview, offset: int) -> tuple[Record, int] | None
     if header is None or offset + header.length > len(buffer):
         return None
     after = offset + header.length
-    body = memoryview(buffer)[offset + HEADER_SIZE : after]
-    if _crc32(body, CRC_START) != CRC_START:
+    if _crc32(memoryview(buffer)[offset + HEADER_SIZE : after], CRC_START) != CRC_START:
         raise CorruptRecordError(offset, "its body's checksum is wrong", header.lsn)
-    commit_at = len(body) - TRAILER_SIZE - header.commit_length
-    record = Record(
-        header.lsn,
-        header.epoch,
-        header.kind,
-        header.t_us,
-        header.synced,
-        bytes(body[: header.key_length]),
-        bytes(body[header.key_length : commit_at]),
-        bytes(body[commit_at : len(body) - TRAILER_SIZE]),
+    return unpack(buffer, offset), after
+
+
+def unpack(buffer: bytes | memoryview, offset: int = 0) -> Record:
+    """The record at `offset`, which is known to be whole: no checksum is looked at.
+
+    Raises CorruptRecordError when it is of a kind that this version doesn't know.
+    """
+    length, lsn, epoch, number, _, key_length, t_us, synced, commit_length = _unpack_head(
+        buffer, offset
     )
-    return record, after
+    kind = _KINDS.get(number)
+    if kind is None:
+        raise CorruptRecordError(offset, f"kind {number} is unknown", lsn)
+    key_at = offset + HEADER_SIZE
+    request_at = key_at + key_length
+    end = offset + length - TRAILER_SIZE
+    commit_at = end - commit_length
+    return Record(
+        lsn,
+        epoch,
+        kind,
+        t_us,
+        synced,
+        bytes(buffer[key_at:request_at]),
+        bytes(buffer[request_at:commit_at]),
+        bytes(buffer[commit_at:end]),
+    )
 
 
 def decode_header(buffer: bytes | memoryview, offset: int) -> Header | None:
@@ -157,7 +173,7 @@ def decode_header(buffer: bytes | memoryview, offset: int) -> Header | None:
         return None
     if _crc32(memoryview(buffer)[offset : offset + HEADER_SIZE], CRC_START) != CRC_START:
         raise CorruptRecordError(offset, "its header's checksum is wrong")
-    length, lsn, epoch, number, flags, key_length, t_us, synced, commit_length = _HEAD.unpack_from(
+    length, lsn, epoch, number, flags, key_length, t_us, synced, commit_length = _unpack_head(
         buffer, offset
     )
     if not OVERHEAD + key_length + commit_length <= length <= RECORD_BYTES_MAX:

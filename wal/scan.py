@@ -18,6 +18,7 @@ from osupervisor.wal.errors import CorruptRecordError
 from osupervisor.wal.record import CRC_START, HEADER_SIZE, OVERHEAD, Header
 
 LSN_MAX: Final = 2**64 - 1
+OPEN_END: Final = 2**63  # no end is known but the file's
 
 # One read, one checksum. Measured fastest from 64 to 256 KiB, where a block stays in the cache.
 BLOCK_BYTES: Final = 256 * 1024
@@ -51,8 +52,9 @@ class Stop:
 
 
 # What a scan makes of a block's whole records: (block, LSN of the first, last LSN wanted) ->
-# (what they hold, bytes used, LSN after the last). It must not trust what it reads beyond
-# comparing each record's LSN with the one that is due.
+# (what they hold, bytes used, LSN after the last). What it reads isn't checked yet: it goes on only
+# while each record has the LSN that is due and a length that a record can have. A length of zero
+# would add a record without adding a byte to what is checked.
 Walk = Callable[[bytes, int, int], tuple[Sequence[T], int, int]]
 
 
@@ -118,7 +120,18 @@ def _header(data: bytes, at: int) -> Header | None:
         return None
 
 
-_WHOLE_WALK = struct.Struct(">IQ")
+def collect(batches: Generator[Sequence[T], None, Stop]) -> tuple[list[T], Stop]:
+    """All that a scan finds, and where it ended."""
+    items: list[T] = []
+    while True:
+        try:
+            items += next(batches)
+        except StopIteration as stopped:
+            stop: Stop = stopped.value
+            return items, stop
+
+
+_STEP = struct.Struct(">IQ")
 
 
 def walk_raw(data: bytes, lsn: int, last_lsn: int) -> tuple[list[bytes], int, int]:
@@ -126,13 +139,26 @@ def walk_raw(data: bytes, lsn: int, last_lsn: int) -> tuple[list[bytes], int, in
     raw: list[bytes] = []
     at, size, last_at = 0, len(data), len(data) - OVERHEAD
     while at <= last_at and lsn <= last_lsn:
-        length, found = _WHOLE_WALK.unpack_from(data, at)
+        length, found = _STEP.unpack_from(data, at)
         if found != lsn or not OVERHEAD <= length <= size - at:
             break
         raw.append(data[at : at + length])
         at += length
         lsn += 1
     return raw, at, lsn
+
+
+def walk_over(data: bytes, lsn: int, last_lsn: int) -> tuple[list[tuple[int, int]], int, int]:
+    """A Walk: of each run, the LSN behind it and its bytes."""
+    unpack = _STEP.unpack_from
+    at, size, last_at = 0, len(data), len(data) - OVERHEAD
+    while at <= last_at and lsn <= last_lsn:
+        length, found = unpack(data, at)
+        if found != lsn or not OVERHEAD <= length <= size - at:
+            break
+        at += length
+        lsn += 1
+    return [(lsn, at)], at, lsn
 
 
 @dataclass(frozen=True, slots=True)

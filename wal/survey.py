@@ -111,19 +111,15 @@ class Survey:
                 raise DamageError(path, stop.offset, stop.lsn, why)
 
     def _records(self, file: LogFile, at: Position, last_lsn: int, end: int) -> Stop:
-        batches = scan.runs(file, at.offset, at.lsn, last_lsn, end, _walk_facts)
+        blocks, stop = scan.collect(scan.runs(file, at.offset, at.lsn, last_lsn, end, _walk_facts))
         offset = at.offset
-        while True:
-            try:
-                (facts,) = next(batches)
-            except StopIteration as stopped:
-                stop: Stop = stopped.value
-                return stop
+        for facts in blocks:
             self.durable_lsn = max(self.durable_lsn, facts.synced)
             if facts.control_lsn > (0 if self.control is None else self.control.lsn):
                 control_at = offset + facts.control_at
                 self.control = Position(at.segment_lsn, control_at, facts.control_lsn)
             offset += facts.length
+        return stop
 
     def _hold_to(self, hinted: Hint) -> None:
         """The hint was written when its record was durable, so the log must reach it."""

@@ -59,6 +59,23 @@ def test_every_flipped_bit_of_a_segment_is_found(
         check_found(flipped, owed)
 
 
+@pytest.mark.parametrize("fill", [b"\x00", b"\xff"])
+@pytest.mark.parametrize("size", [2, 4, 8, 12, 44])
+@pytest.mark.parametrize("lsn", [4, 7])
+def test_every_stretch_of_lost_bytes_is_found(
+    written: tuple[Disk, Owed], lsn: int, size: int, fill: bytes
+) -> None:
+    """As a sector leaves them that did not reach the disk, whole or at its edge."""
+    disk, owed = written
+    content = disk.content(f"{lsn:020}.wal")
+    for at in range(len(content.rstrip(b"\0")) - size):
+        before = bytes(content[at : at + size])
+        content[at : at + size] = fill * size
+        if bytes(content[at : at + size]) != before:
+            check_found(disk, owed)
+        content[at : at + size] = before
+
+
 def test_every_flipped_bit_of_the_hint_is_found(written: tuple[Disk, Owed]) -> None:
     disk, owed = written
     before = read_log(disk)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from osupervisor.wal import hint, placement, recover, scan, writer
-from osupervisor.wal.errors import AppendFailed
+from osupervisor.wal.errors import AppendFailed, WalError
 from osupervisor.wal.hint import Hint
 from osupervisor.wal.recover import LogView, read_log
 from osupervisor.wal.scan import Behind, Stop
@@ -92,7 +92,7 @@ def holes_are_damage(patch: Patch) -> None:
 
     def all_durable(data: bytes, stop: Stop) -> Iterator[Behind]:
         for found in headers_behind(data, stop):
-            yield replace(found, header=replace(found.header, synced=2**63))
+            yield replace(found, header=found.header._replace(synced=2**63))
 
     patch.setattr(scan, "headers_behind", all_durable)
 
@@ -137,6 +137,6 @@ def test_a_broken_rule_is_found(plant: Callable[[Patch], None], monkeypatch: Pat
     for case in todo:
         try:
             run(case)
-        except Exception:
+        except (AssertionError, WalError):
             return
     pytest.fail(f"not found in {len(todo)} cases")

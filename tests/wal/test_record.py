@@ -18,6 +18,7 @@ from osupervisor.wal.record import (
     decode,
     decode_header,
     encode,
+    unpack,
 )
 
 U16, U32, U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
@@ -125,6 +126,14 @@ def test_a_header_that_no_writer_writes_is_refused(field: int, value: int) -> No
     raw[40:44] = zlib.crc32(raw[:40], CRC_START).to_bytes(4, "little")
     with pytest.raises(CorruptRecordError, match=r"length|kind"):
         decode_header(bytes(raw), 0)
+
+
+def test_a_kind_of_a_later_version_is_refused_when_it_is_unpacked() -> None:
+    raw = bytearray(packed(ONE))
+    raw[16] = 6
+    with pytest.raises(CorruptRecordError, match="kind 6 is unknown"):
+        unpack(bytes(raw))
+    assert unpack(packed(ONE)) == ONE
 
 
 def test_a_body_that_is_too_large_is_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
