@@ -38,20 +38,20 @@ class DamagedError(BrainError):
         super().__init__(f"descriptor {file}, offset {offset}, LSN {lsn}: {reason}")
 
 
-def load(tree: StateTree, params: dict[str, Any], descriptors: list[int]) -> Follower:
-    """Fill `tree` with the state at `upto`; the descriptors stay open.
+def load(follower: Follower, params: dict[str, Any], descriptors: list[int]) -> None:
+    """Bring `follower` to the state at `upto`; the descriptors stay open.
 
+    With a checkpoint it begins there, whatever it was; without one it goes on from its own LSN.
     Raises DamagedError naming the first descriptor that is damaged, PortError when the message
-    and the descriptors contradict each other. The tree is then to be thrown away.
+    and the descriptors contradict each other. The follower is then to be thrown away.
     """
     plan = _plan(params, len(descriptors))
-    follower = Follower(tree)
     files = list(enumerate(descriptors))
     with _CollectorAtRest():
         if plan.checkpoint is not None:
             index, fd = files.pop(0)
-            _load_checkpoint(tree, index, fd)
-            follower.lsn = plan.checkpoint
+            _load_checkpoint(follower.tree, index, fd)
+            follower.lsn, follower.epoch = plan.checkpoint, 0
         end = follower.lsn
         for (index, fd), (first, last) in zip(files, plan.segments, strict=True):
             end = _replay(follower, index, fd, first, min(last, plan.upto), end)
@@ -60,7 +60,6 @@ def load(tree: StateTree, params: dict[str, Any], descriptors: list[int]) -> Fol
     if follower.lsn != end or not follower.epoch:
         follower.epoch = _epoch(plan, files)
     follower.lsn = end
-    return follower
 
 
 def _plan(params: dict[str, Any], descriptors: int) -> Plan:

@@ -201,7 +201,7 @@ class RunLoop:
             raise PortError("found a load, and the brain is the primary")
         descriptors = self._line.descriptors("load", [], LINE_TIMEOUT_S)
         try:
-            self._follower = load(self._executor.tree, params[0], descriptors)
+            load(self._follower, params[0], descriptors)
         finally:
             close_all(descriptors)
         self._hot.set_lsn(self._follower.lsn)

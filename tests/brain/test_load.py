@@ -186,6 +186,22 @@ def test_follower_is_loaded_from_checkpoint_and_segments(
         assert follower.hot.snapshot().counters == {"adds": 51}
 
 
+def test_follower_that_fell_behind_goes_on_from_its_own_lsn(tmp_path: Path) -> None:
+    """Without a checkpoint the segments continue what the brain has, and may begin before it."""
+    with nursery() as nest:
+        log = Log()
+        primary = filled(nest, log, 30)
+        follower = nest.spawn("follower")
+        follower.records(*log.records[:12])
+        path = write_segment(tmp_path / "1.wal", log, 9, log.lsn)
+        load(follower, [path], None, [[9, log.lsn]], log.lsn)
+        assert follower.expect_ready()["lsn"] == log.lsn
+        assert list(follower.state().items()) == list(primary.state().items())
+        load(follower, [], None, [], log.lsn)
+        ready = follower.expect_ready()
+        assert (ready["lsn"], ready["epoch"]) == (log.lsn, 1)
+
+
 def test_load_ends_before_what_is_not_wanted(tmp_path: Path) -> None:
     """A segment that is being written may hold more, and half a record."""
     with nursery() as nest:
