@@ -12,6 +12,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, TypeGuard
 
+from osupervisor.brain.values import members_of
+
 Keep = Callable[[Any], Any]
 Action = Callable[[Any, Random, Keep], None]
 
@@ -36,11 +38,12 @@ SCALARS: list[Any] = [
     b"",
     b"\xff",
 ]
-NODES_MAX = 80
+NODES_MAX = 40
+CONTAINERS = (dict, list)
 
 
 def is_container(value: object) -> bool:
-    return isinstance(value, dict | list)
+    return isinstance(value, CONTAINERS)
 
 
 def is_array(value: object) -> bool:
@@ -63,7 +66,7 @@ def containers(root: Any) -> list[Any]:
     """All containers from the root down, in an order that equal trees share."""
     found: list[Any] = [root]
     for node in found:
-        found.extend(member for _, member in members(node) if is_container(member))
+        found += [member for member in members_of(node) if isinstance(member, CONTAINERS)]
     return found
 
 
