@@ -94,3 +94,8 @@ def test_the_golden_segment_is_read() -> None:
     golden = (GOLDEN / "00000000000000000041.wal").read_bytes()
     assert list(reader.read_from(reader.Buffer(golden), 41)) == RECORDS
     assert list(reader.iter_commits(reader.Buffer(golden), 40)) == [(42, 3, b"commit")]
+
+
+def test_the_documented_record_is_the_golden_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats" / "WAL.md").read_text()
+    assert COMMIT_HEX in page.replace(" ", "").replace("\n", "")
