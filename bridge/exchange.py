@@ -305,7 +305,7 @@ class Exchange(Generic[P]):
         """A message that answers nothing we wait for: late, about the connection, or nonsense."""
         message = parse(body)
         if isinstance(message, Response):
-            if message.id == _HELLO_ID and self.state is State.GREETING:
+            if message.id == _HELLO_ID:
                 self._greeted(message, woken)
         elif isinstance(message, Notification):
             if message.method == ERROR:
@@ -316,8 +316,9 @@ class Exchange(Generic[P]):
 
     def _greeted(self, hello: Response, woken: list[P]) -> None:
         if hello.error is None:
-            self._go_up()
-        else:
+            if self.state is State.GREETING:
+                self._go_up()
+        else:  # Also of a service that answers with id 0 what it can't read an id of.
             error = from_map(hello.error)
             woken.extend(self.fail_all(lambda: error))
 

@@ -122,7 +122,7 @@ _ALL: Final = (
         "Every method, and every op of the brain, with their JSON schemas.",
         {
             "type": "object",
-            "properties": {"protocol": _COUNT, "methods": _MAP, "ops": _MAP},
+            "properties": {"protocol": _COUNT, "methods": _MAP, "ops": _MAP, "brain": _MAP},
         },
     ),
     Method(
