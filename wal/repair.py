@@ -30,12 +30,14 @@ LsnRange = tuple[int, int]
 class Plan:
     """What to do, if it is `needed` at all. LSN ranges are (first, last), None when empty.
 
-    `lost_before` is history that the checkpoint holds, `lost_behind` is lost for good.
+    `lost_before` is history that the checkpoint holds, `lost_behind` is lost for good. With
+    nothing kept the log begins anew at `next_lsn`, behind the checkpoint.
     `rewrite` are the parts that get a segment of their own, `aside` the segments that become
     `.broken`; one that is in neither stays as it is.
     """
 
     needed: bool
+    next_lsn: int = 1
     kept: LsnRange | None = None
     lost_before: LsnRange | None = None
     lost_behind: LsnRange | None = None
@@ -51,21 +53,21 @@ def plan(storage: Storage, checkpoint_lsn: int) -> Plan:
     """
     report = verify(storage)
     firsts = segment_lsns(storage)
-    if not firsts:
-        return Plan(needed=not report.ok)
-    last_lsn = max(firsts[-1] - 1, *(part.last_lsn for part in report.parts), 0)
+    base = max(checkpoint_lsn, firsts[0] - 1 if firsts else 0)
+    ends = [part.last_lsn for part in report.parts]
+    last_lsn = max(firsts[-1] - 1 if firsts else 0, *ends, 0)
     if report.ok and last_lsn >= checkpoint_lsn:
-        return Plan(needed=False)
+        return Plan(needed=False, next_lsn=last_lsn + 1)
     bad = {damage.segment_lsn for damage in report.damage}
-    base = max(checkpoint_lsn, firsts[0] - 1)
     kept = _stretch(report.parts, base)
     whole = {part.segment_lsn for part in kept if part.segment_lsn not in bad}
-    last_known = max(last_lsn, checkpoint_lsn, *(damage.lsn for damage in report.damage))
+    last_known = max(last_lsn, *(damage.lsn for damage in report.damage), 0)
     first_kept, last_kept = (kept[0].first_lsn, kept[-1].last_lsn) if kept else (base + 1, base)
     return Plan(
         True,
+        last_kept + 1,
         _range(first_kept, last_kept),
-        _range(firsts[0], first_kept - 1),
+        _range(firsts[0], first_kept - 1) if firsts else None,
         _range(last_kept + 1, last_known),
         tuple(part for part in kept if part.segment_lsn in bad),
         tuple(segment_name(first) for first in firsts if first not in whole),
@@ -76,8 +78,7 @@ def carry_out(storage: Storage, todo: Plan) -> None:
     """Do what `plan` said. Durable when it returns; raises OSError, then run both again."""
     remove_if_there(storage, hint.HINT_NAME)
     storage.sync_dir()
-    last_lsn = 0 if todo.kept is None else todo.kept[1]
-    behind = [name for name in todo.aside if name > segment_name(last_lsn)]
+    behind = [name for name in todo.aside if name >= segment_name(todo.next_lsn)]
     for name in reversed(behind):
         _set_aside(storage, name)
     for part in reversed(todo.rewrite):
@@ -86,6 +87,8 @@ def carry_out(storage: Storage, todo: Plan) -> None:
     for name in todo.aside:
         if name not in remade and name not in behind:
             _set_aside(storage, name)
+    if todo.kept is None and todo.next_lsn > 1:
+        place(storage, _NO_BOOT, 0, todo.next_lsn, ()).file.close()
     storage.sync_dir()
 
 

@@ -33,18 +33,18 @@ def check_kept(disk: Disk, owed: Owed, kept: tuple[int, int] | None) -> None:
 def check_goes_on(disk: Disk, checkpoint_lsn: int) -> None:
     """A start finds everything from the checkpoint on, and a place to go on from."""
     view = read_log(disk)
-    last = max(view.last_lsn, checkpoint_lsn)
-    assert not view.segments or view.first_lsn <= checkpoint_lsn + 1
+    assert view.first_lsn <= checkpoint_lsn + 1
+    assert view.last_lsn >= checkpoint_lsn
     again = view.raw(view.durable_lsn + 1)
-    after = view.durable_lsn if view.segments else checkpoint_lsn
-    reopen(disk, BOOT_ID, after, again, 1000).abandon()
-    assert read_log(disk).last_lsn == last
+    reopen(disk, BOOT_ID, view.durable_lsn, again, 1000).abandon()
+    assert read_log(disk).last_lsn == view.last_lsn
+    assert not repair.plan(disk, checkpoint_lsn).needed
 
 
 def test_a_whole_log_needs_no_repair() -> None:
     disk, _ = three_segments()
     before = copy.deepcopy(disk)
-    assert repair.plan(disk, 0) == repair.Plan(needed=False)
+    assert repair.plan(disk, 0) == repair.Plan(needed=False, next_lsn=11)
     assert disk.names() == before.names()
 
 
@@ -123,7 +123,15 @@ def test_a_log_without_segments_is_accepted() -> None:
         disk.remove(name)
     todo = mended(disk, 0)
     assert todo.needed and todo.kept is None
-    assert read_log(disk).last_lsn == 0 and hint.HINT_NAME not in disk.names()
+    assert read_log(disk).segments == () and hint.HINT_NAME not in disk.names()
+
+
+def test_a_log_without_segments_goes_on_behind_the_checkpoint() -> None:
+    disk = Disk()
+    assert not repair.plan(disk, 0).needed
+    mended(disk, 7)
+    check_goes_on(disk, 7)
+    assert read_log(disk).first_lsn == 8
 
 
 def test_several_damages_are_mended_at_once() -> None:
@@ -141,7 +149,7 @@ def test_a_log_that_ends_before_the_checkpoint_makes_way_for_it() -> None:
     disk, owed = three_segments()
     todo = mended(disk, 12)
     assert (todo.kept, todo.lost_before, todo.lost_behind) == (None, (1, 12), None)
-    assert read_log(disk).segments == ()
+    assert [(part.first_lsn, part.last_lsn) for part in read_log(disk).segments] == [(13, 12)]
     check_kept(disk, owed, None)
     check_goes_on(disk, 12)
 
