@@ -106,3 +106,17 @@ class Counter(Brain):
     @evolvable
     def weight(self, n: int) -> float:
         return n * 2.0
+
+
+class Tally(Brain):
+    """The brain of docs/formats/PORT.md's examples."""
+
+    @op
+    def add(self, name: str, n: int = 1) -> int:
+        self.state[name] = self.state.get(name, 0) + n
+        self.emit("added", name=name)
+        return int(self.state[name])
+
+    @query
+    def get(self, name: str) -> int:
+        return int(self.state.get(name, 0))
