@@ -108,8 +108,10 @@ def _find_scalar(path: Path, value: object) -> StateError | None:
 
 
 def _is_container(value: object) -> bool:
-    """Plain, or tracked; subclasses are refused like any other type."""
-    return type(value) in (dict, list, tuple) or hasattr(type(value), "_holder")
+    """Plain, or tracked; their subclasses (`hot` is one) are refused like any other type."""
+    kind = type(value)
+    tracked = hasattr(kind, "_holder") and kind.__mro__[1] in (dict, list)
+    return tracked or kind in (dict, list, tuple)
 
 
 def _key_hint(key: object) -> str:

@@ -101,6 +101,9 @@ def test_number_of_names_is_bounded() -> None:
 def test_hot_is_not_stored_in_the_state_by_itself() -> None:
     tree = StateTree({}, {"n": 1})
     tree.begin()
+    for value in (tree.hot, [tree.hot]):
+        with pytest.raises(StateError, match=r"found .*HotTable; .*store dict\(value\)"):
+            tree.root["all"] = value
     tree.root["all"] = dict(tree.hot)
     tree.root["copy"] = tree.hot.copy()
     assert tree.finish()[0] != b"\x90"
