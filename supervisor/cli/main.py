@@ -96,9 +96,9 @@ def run(arguments: Sequence[str]) -> int:
         failure = of_bridge(error)
     except (click.Abort, KeyboardInterrupt):
         return 130  # as a shell says of SIGINT
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read us has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a shell says of SIGPIPE: whoever read us has enough
+        return Exit.FAILED
     except OSError as error:
         failure = CliError(str(error), "see that the path is there and yours, then try again")
     _complain(failure, as_json="--json" in arguments)

@@ -36,7 +36,12 @@ def _converse(names: dict[str, Any], banner: str, history: Path) -> None:
         _plain(names, banner, history)
         return
     print(banner)
-    embed(globals=names, history_filename=str(history), title="osupervisor")
+    embed(names, configure=_configure, history_filename=str(history), title="osupervisor")
+
+
+def _configure(prompt: Any) -> None:
+    """Leaving costs nothing, so that nothing is asked."""
+    prompt.confirm_exit = False
 
 
 def _plain(names: dict[str, Any], banner: str, history: Path) -> None:

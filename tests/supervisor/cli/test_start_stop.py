@@ -1,0 +1,175 @@
+"""A service's life by commands, with real processes."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from osupervisor.supervisor.cli.processes import family
+from osupervisor.supervisor.heart import pid_file
+from osupervisor.wal.lock import DirectoryLock
+from tests.supervisor.cli.command import PATIENCE_S, SCRIPT, Cli, run_script, start, wait_for
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, or waits for whoever started it to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_a_service_starts_serves_and_is_gone_when_stop_returns(cli: Cli) -> None:
+    started = start(cli.folder, "--json")
+    assert started.returncode == 0, started.stderr
+    status = json.loads(started.stdout)
+    assert status["state"] == "ready"
+    assert cli.ok("call", "add", "hits", "3") == "3\n"
+    pids = family(status["heart"]["pid"])
+    assert {status["supervisor"]["pid"], status["primary"]["pid"]} <= set(pids)
+    stopped = cli.json("stop")
+    assert stopped["state"] == "stopped"
+    assert set(pids) <= set(stopped["pids"])
+    assert all(ended(pid) for pid in pids)
+    ran = cli("status", "--json")
+    assert (ran.code, ran.json()) == (3, {"state": "stopped"})
+
+
+def test_a_second_start_is_refused_with_the_first_ones_pid(cli: Cli) -> None:
+    status = json.loads(start(cli.folder, "--json").stdout)
+    for arguments in (["start", "--json"], ["start", "--daemon", "--json"]):
+        ran = run_script(cli.folder, *arguments)
+        error = json.loads(ran.stderr.splitlines()[-1])
+        assert ran.returncode == 1
+        assert error["code"] == "AlreadyRunning"
+        assert error["data"]["pid"] == status["heart"]["pid"]
+        assert "osupervisor stop" in error["hint"]
+    assert cli.status()["heart"] == status["heart"]
+
+
+def test_restart_repeats_the_arguments_and_keeps_the_state(cli: Cli, tmp_path: Path) -> None:
+    first = json.loads(start(cli.folder, "--json", "--set", "op.timeout_s=7s").stdout)
+    cli.ok("call", "add", "hits", "3")
+    ran = run_script(cli.folder, "restart", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["heart"]["pid"] != first["heart"]["pid"]
+    assert cli.ok("call", "get", "hits") == "3\n"
+    settings = json.loads((tmp_path / "data" / "run" / "settings.json").read_bytes())
+    assert settings["settings"]["op"]["timeout_s"] == 7
+
+
+def test_restart_starts_a_stopped_service_as_it_was(cli: Cli) -> None:
+    start(cli.folder, "--set", "op.timeout_s=7s")
+    cli.ok("stop")
+    assert run_script(cli.folder, "restart").returncode == 0
+    assert cli.status()["state"] == "ready"
+
+
+def test_restart_without_a_start_before_it_is_not_running(cli: Cli) -> None:
+    assert cli("restart").code == 3
+
+
+def test_in_the_foreground_start_becomes_heart_and_says_what_it_does_on_stderr(cli: Cli) -> None:
+    process = subprocess.Popen(
+        [SCRIPT, "start"],
+        cwd=cli.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        ran = cli("status", "--wait", "ready", "--timeout", "60s", "--json")
+        assert ran.json()["heart"]["pid"] == process.pid
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert "^C stops it" in err
+    assert "lease.granted" in err
+    assert cli("status").code == 3
+
+
+def test_a_target_that_cant_be_imported_is_told_and_nothing_stays(cli: Cli) -> None:
+    (cli.folder / "broken.py").write_text("import no_such_module_here\n")
+    ran = start(cli.folder, "broken.py:Counter", "--json")
+    assert ran.returncode == 1
+    error = json.loads(ran.stderr.splitlines()[-1])
+    assert error["code"] == "BrainFailed"
+    assert "no_such_module_here" in error["message"]
+    assert cli("status").code == 3
+
+
+def test_a_supervisor_that_refuses_is_repeated(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    lock = DirectoryLock.acquire(tmp_path / "data")
+    try:
+        ran = start(cli.folder, "--json")
+    finally:
+        lock.release()
+    assert ran.returncode == 1
+    error = json.loads(ran.stderr.splitlines()[-1])
+    assert error["code"] == "Refused"
+    assert f"process {os.getpid()}" in error["message"]
+    assert cli("status").code == 3
+
+
+def test_a_bad_setting_starts_and_writes_nothing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "osupervisor.toml").write_text('target = "brain.py:Counter"\nqueue_max = "many"\n')
+    ran = cli("start", "--json")
+    assert ran.code == 2
+    (error,) = ran.error()["data"]["errors"]
+    assert error["key"] == "queue_max"
+    assert (error["line"], error["found"]) == (2, '"many"')
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_start_without_a_target_says_how_to_name_one(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "osupervisor.toml").unlink()
+    ran = cli("start")
+    assert ran.code == 2
+    assert "osupervisor start brain.py:Counter" in ran.err
+
+
+def test_two_starts_at_once_are_one(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data" / "run").mkdir(parents=True)
+    with open(tmp_path / "data" / "run" / "start.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = cli("start")
+    assert ran.code == 1
+    assert "another `osupervisor start`" in ran.err
+
+
+def test_stop_reaches_a_heart_that_was_stopped(cli: Cli) -> None:
+    heart = json.loads(start(cli.folder, "--json").stdout)["heart"]["pid"]
+    os.kill(heart, signal.SIGSTOP)
+    cli.ok("stop")
+    assert pid_file.holder(str(cli.folder / "data")) is None
+
+
+def test_two_stops_at_once_both_return_when_all_has_ended(cli: Cli) -> None:
+    start(cli.folder)
+    command = [SCRIPT, "stop"]
+    others = [subprocess.Popen(command, cwd=cli.folder, text=True) for _ in range(2)]
+    codes = [other.wait(timeout=PATIENCE_S) for other in others]
+    assert sorted(codes) in ([0, 0], [0, 3])  # the later one may find nothing any more
+    assert cli("status").code == 3
+
+
+def test_a_service_outlives_the_terminal_that_started_it(cli: Cli) -> None:
+    status = json.loads(start(cli.folder, "--json").stdout)
+    heart = status["heart"]["pid"]
+    fields = Path(f"/proc/{heart}/stat").read_text().rpartition(")")[2].split()
+    session, terminal = int(fields[3]), int(fields[4])
+    assert session not in (os.getsid(0), heart), "a session of its own, which it doesn't lead"
+    assert terminal == 0
+    wait_for(lambda: cli.status()["state"] == "ready")
+
+
+def test_files_of_the_service_are_its_owners_alone(cli: Cli, tmp_path: Path) -> None:
+    start(cli.folder)
+    run = tmp_path / "data" / "run"
+    assert run.stat().st_mode & 0o777 == 0o700
+    for name in ("settings.json", "start.json", "osupervisor.sock"):
+        assert (run / name).stat().st_mode & 0o777 == 0o600, name

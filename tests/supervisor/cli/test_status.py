@@ -1,0 +1,75 @@
+"""`osupervisor status`: the map that programs read, and waiting."""
+
+import threading
+
+import pytest
+
+from osupervisor.bridge.client import Client
+from tests.supervisor.cli.command import Cli, end, start
+
+
+def test_the_map_has_what_programs_rely_on(live: Cli) -> None:
+    live.ok("status", "--wait", "ready", "--timeout", "30s")
+    status = live.status()
+    assert status["state"] == "ready"
+    for name, kind in {
+        "epoch": int,
+        "version": str,
+        "lsn": int,
+        "durable_lsn": int,
+        "restarts": int,
+        "uptime_s": float,
+    }.items():
+        assert type(status[name]) is kind, name
+    for role in ("heart", "supervisor", "primary"):
+        assert type(status[role]["pid"]) is int, role
+    assert status["standby"] is None or type(status["standby"]["lag_records"]) is int
+
+
+def test_the_command_and_the_method_say_the_same(live: Cli) -> None:
+    with Client(live.folder / "data") as client:
+        assert set(client.request("system.status")) == set(live.status())
+
+
+def test_people_get_a_line_for_each_part(live: Cli) -> None:
+    lines = live.ok("status").splitlines()
+    assert lines[0].startswith("ready")
+    names = [line.split()[0] for line in lines[1:]]
+    assert names == ["log", "heart", "supervisor", "primary", "standby", "restarts", "data"]
+
+
+def test_nothing_runs(cli: Cli) -> None:
+    ran = cli("status", "--json")
+    assert (ran.code, ran.json(), ran.err) == (3, {"state": "stopped"}, "")
+    assert "osupervisor start" in cli("status").out
+
+
+def test_waiting_in_vain_is_a_timeout(cli: Cli) -> None:
+    ran = cli("status", "--wait", "ready", "--timeout", "100ms", "--json")
+    assert ran.code == 124
+    assert ran.json() == {"state": "stopped"}
+    assert ran.error()["code"] == "Timeout"
+
+
+def test_what_is_so_already_is_not_waited_for(cli: Cli) -> None:
+    assert cli("status", "--wait", "stopped", "--timeout", "1h").code == 0
+
+
+def test_waiting_begins_before_the_service_is_there(cli: Cli) -> None:
+    starter = threading.Thread(target=start, args=(cli.folder,))
+    starter.start()
+    try:
+        assert "ready" in cli.ok("status", "--wait", "ready", "--timeout", "60s")
+    finally:
+        starter.join()
+        end(cli.folder / "data")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--wait", "asleep"], ["--timeout", "soon"], ["--timeout", "0"], ["--nope"], ["x"]],
+)
+def test_wrong_usage(cli: Cli, arguments: list[str]) -> None:
+    ran = cli("status", *arguments)
+    assert ran.code == 2
+    assert "osupervisor status --help" in ran.err
