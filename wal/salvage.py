@@ -50,19 +50,22 @@ def pieces(storage: Storage) -> Iterator[Piece]:
     firsts = segment_lsns(storage)
     following = [*firsts, LSN_MAX + 1][1:]
     last_lsn = firsts[-1] - 1 if firsts else 0
-    end = 0
+    end, synced = 0, 0
     for first_lsn, next_lsn in zip(firsts, following, strict=True):
         with contextlib.closing(storage.open(segment_name(first_lsn))) as file:
             for piece in _segment(storage, file, first_lsn, next_lsn - 1):
                 yield piece
                 if isinstance(piece, Whole):
                     last_lsn = max(last_lsn, piece.first_lsn + len(piece.records) - 1)
+                    synced = max(synced, record.unpack(piece.records[-1]).synced)
             end = file.data_end()
     hinted = hint.read(storage)
-    if hinted is not None and hinted.lsn > last_lsn:
-        why = f"{hint.HINT_NAME} says that record {hinted.lsn} was durable"
-        segment_lsn = firsts[-1] if firsts else hinted.segment_lsn
+    claims = {"a record": synced, hint.HINT_NAME: 0 if hinted is None else hinted.lsn}
+    who = max(claims, key=claims.__getitem__)
+    if claims[who] > last_lsn:
+        segment_lsn = firsts[-1] if firsts else 1
         path = storage.path(segment_name(segment_lsn))
+        why = f"{who} says that record {claims[who]} was durable"
         yield Damage(segment_lsn, path, end, last_lsn + 1, None, why)
 
 

@@ -60,8 +60,9 @@ class Survey:
             self._forward(start)
         else:
             self._backward()
+        self._hold_to(self.durable_lsn, "a record")
         if hinted is not None:
-            self._hold_to(hinted)
+            self._hold_to(hinted.lsn, hint.HINT_NAME)
 
     def _control_at(self, hinted: Hint) -> Position | None:
         """Where the hinted control record is, if it is there and counts."""
@@ -121,15 +122,15 @@ class Survey:
             offset += facts.length
         return stop
 
-    def _hold_to(self, hinted: Hint) -> None:
-        """The hint was written when its record was durable, so the log must reach it."""
-        if hinted.lsn > self.last_lsn:
+    def _hold_to(self, lsn: int, who: str) -> None:
+        """The log must reach a record that was durable: `who` says so, and is written after it."""
+        if lsn > self.last_lsn:
             newest = segment_name(self._firsts[-1])
             with contextlib.closing(self._storage.open(newest)) as file:
                 end = file.data_end()
-            why = f"the log ends, but {hint.HINT_NAME} says that record {hinted.lsn} was durable"
+            why = f"the log ends, but {who} says that record {lsn} was durable"
             raise DamageError(self._storage.path(newest), end, self.last_lsn + 1, why)
-        self.durable_lsn = max(self.durable_lsn, hinted.lsn)
+        self.durable_lsn = max(self.durable_lsn, lsn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,14 @@ def test_a_log_that_ends_before_its_hint_has_lost_durable_records() -> None:
     assert caught.value.lsn == 3
 
 
+def test_a_log_that_ends_before_what_its_records_say_has_lost_durable_ones() -> None:
+    disk = Disk()
+    begun(disk, one(1), one(2, synced=5))
+    with pytest.raises(DamageError, match="a record says that record 5 was durable") as caught:
+        read_log(disk)
+    assert caught.value.lsn == 3
+
+
 def test_a_log_whose_segments_are_all_gone_is_not_a_new_one() -> None:
     disk = Disk()
     writer = begun(disk)

@@ -1,10 +1,12 @@
 """A check of the whole log finds every damage, not the first alone."""
 
 from osupervisor.wal import hint
+from osupervisor.wal.record import Kind, encode
+from osupervisor.wal.recover import reopen
 from osupervisor.wal.verify import verify
 from tests.wal.disk import Disk
 from tests.wal.logs import SEGMENTS, flip_record, three_segments
-from tests.wal.session import Owed, Session
+from tests.wal.session import BOOT_ID, Owed, Session
 
 
 def test_an_empty_log_is_whole() -> None:
@@ -76,7 +78,16 @@ def test_a_missing_end_is_found_by_the_hint() -> None:
     assert hint.HINT_NAME in damage.reason
     disk.remove(SEGMENTS[0])
     (damage,) = verify(disk).damage
-    assert (damage.file, damage.lsn) == (f"disk/{SEGMENTS[1]}", 1)
+    assert (damage.file, damage.lsn) == (f"disk/{SEGMENTS[0]}", 1)
+
+
+def test_a_missing_end_is_found_by_what_the_records_say() -> None:
+    disk = Disk()
+    raw = encode(1, 1, Kind.COMMIT, 5, 3, b"", b"", b"")
+    reopen(disk, BOOT_ID, 0, [raw], 1000)
+    (damage,) = verify(disk).damage
+    assert (damage.lsn, damage.next_lsn) == (2, None)
+    assert damage.reason == "a record says that record 3 was durable"
 
 
 def test_a_torn_tail_is_no_damage() -> None:

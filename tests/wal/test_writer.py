@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from osupervisor.wal import hint
+from osupervisor.wal import hint, retention
 from osupervisor.wal.errors import AppendFailed, SealFailed, TruncateFailed
 from osupervisor.wal.record import Kind, encode
 from osupervisor.wal.recover import read_log, reopen
 from osupervisor.wal.segment import SEGMENT_HEADER_SIZE, first_lsn_of
 from osupervisor.wal.storage import DescriptorFile, DirectoryStorage
+from osupervisor.wal.verify import verify
 from osupervisor.wal.writer import Writer
 from tests.wal.session import BOOT_ID
 
@@ -81,6 +82,23 @@ def test_a_full_segment_is_sealed_and_the_next_one_begins_behind_it(
     assert sizes == [end, SEGMENT_BYTES_MAX], "sealed to its records, the next one preallocated"
     assert read_log(storage).raw(1) == batch(1, lsn - 1)
     writer.close()
+
+
+def test_no_file_stays_open_behind_a_writer(storage: DirectoryStorage) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = open_files()
+    writer = opened(storage)
+    for lsn in range(1, 3000, 100):
+        writer.append(batch(lsn, 100), lsn)
+    assert len(read_log(storage).segments) > 3
+    assert open_files() == before + 1
+    writer.close()
+    reopen(storage, BOOT_ID, writer.last_lsn, [], SEGMENT_BYTES_MAX).abandon()
+    list(read_log(storage).records(1))
+    assert verify(storage).ok and retention.extents(storage)
+    assert open_files() == before
 
 
 def test_a_batch_larger_than_a_segment_is_one_segment(storage: DirectoryStorage) -> None:
