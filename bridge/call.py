@@ -8,9 +8,9 @@
 Op and options are decoded and checked; args must be an array and kwargs a map, both whole and at
 most NESTING_MAX levels deep. What is in them is the brain's business.
 
-The library's own options have one encoding, of 43 bytes, which is recognised without decoding:
+The library's own options have one encoding, of 47 bytes, which is recognised without decoding:
 
-    82  a3"key" 92 c4 0c <client, 12 bytes> cf <number, u64>  a4"seen" cf <seen, u64>
+    82  a3"key" 92 c4 10 <client, 16 bytes> cf <number, u64>  a4"seen" cf <seen, u64>
 """
 
 import struct
@@ -39,15 +39,15 @@ CallKey: TypeAlias = tuple[str | bytes, int] | str
 Options: TypeAlias = tuple[CallKey | None, int, str | None, float | None, Durability | None]
 
 _HEAD_SIZE: Final = 19
-_TAIL_SIZE: Final = 43
+_TAIL_SIZE: Final = 47
 _ENDS_SIZE: Final = _HEAD_SIZE + _TAIL_SIZE
 _head_at = struct.Struct(">3sI12s").unpack_from
-_tail_at = struct.Struct(">8s12scQ6sQ").unpack_from
+_tail_at = struct.Struct(">8s16scQ6sQ").unpack_from
 _METHOD: Final = b"\xaabrain.call\x94"
 _LIBRARY: Final = (
     b"\x94\x00\xce",
     _METHOD,
-    b"\x82\xa3key\x92\xc4\x0c",
+    b"\x82\xa3key\x92\xc4\x10",
     b"\xcf",
     b"\xa4seen\xcf",
 )

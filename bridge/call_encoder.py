@@ -18,9 +18,9 @@ from osupervisor.bridge.packing import new_packer
 
 _head = struct.Struct(">I3sI12s").pack
 _head_wide = struct.Struct(">I3sQ12s").pack
-_tail = struct.Struct(">21sQ6sQ").pack
+_tail = struct.Struct(">25sQ6sQ").pack
 _METHOD: Final = b"\xaabrain.call\x94"
-_ENDS_SIZE: Final = 19 + 43
+_ENDS_SIZE: Final = 19 + 47
 _HEAD_WIDE_SIZE: Final = 23
 _NARROW_MAX: Final = 2**32 - 1
 _CALL_BYTES_MAX: Final = FRAME_BYTES_MAX - 4
@@ -78,7 +78,7 @@ class CallEncoder:
 
     def __init__(self, client: bytes) -> None:
         self._client = client
-        self._key = b"\x82\xa3key\x92\xc4\x0c" + client + b"\xcf"
+        self._key = b"\x82\xa3key\x92\xc4\x10" + client + b"\xcf"
         self._pack = new_packer().pack
         self._ops: dict[str, bytes] = {}
         """Packed names of ops that were called before."""

@@ -39,7 +39,7 @@ from osupervisor.bridge.errors import (
     from_map,
 )
 from osupervisor.bridge.frames import HEADER_SIZE, FrameDecoder
-from osupervisor.bridge.identity import Identity
+from osupervisor.bridge.identity import RENEW_S, Identity
 from osupervisor.bridge.messages import RESPONSE, Notification, Response, parse, request
 from osupervisor.bridge.methods import BRAIN_CALL, KERNEL_HELLO, METHODS, PROTOCOL_VERSION
 from osupervisor.bridge.packing import DECODE_ERRORS, unpack
@@ -120,6 +120,8 @@ class Exchange(Generic[P]):
         self._give_up_at: float | None = None
         """Of the first connection; None: not tried yet, or it has been there."""
         self._ever_up = False
+        self._renew_at = 0.0
+        self._clock_offset_us = 0
 
     @property
     def count(self) -> int:
@@ -145,6 +147,8 @@ class Exchange(Generic[P]):
     ) -> P:
         """A new call. Raises LocalProtocolError, and then nothing was done."""
         identity = self.identity
+        if now >= self._renew_at:
+            self._renew(now)
         number = identity.next_number
         if options is None:
             frame = self._encoder.frame(op, args, kwargs, number, identity.seen)
@@ -153,6 +157,14 @@ class Exchange(Generic[P]):
             deadline_s = options.timeout_s or deadline_s
         identity.next_number = number + 1
         return self._begin(number, frame, now + deadline_s)
+
+    def _renew(self, now: float) -> None:
+        """Take the name of new calls from now on. What is under way keeps the one it was sent
+        with: its bytes are never changed."""
+        if self._renew_at:
+            self.identity.rename(self._clock_offset_us)
+            self._encoder = CallEncoder(self.identity.client)
+        self._renew_at = now + RENEW_S
 
     def request(self, method: str, params: list[object], now: float, deadline_s: float) -> P:
         """A new request of another method. Raises LocalProtocolError."""
@@ -271,6 +283,7 @@ class Exchange(Generic[P]):
             del pendings[number]
             settle(number)
             pending.value = value
+            pending.frame = b""  # Whoever keeps a million replies doesn't keep their requests.
             if pending.waiter is not None:
                 woken.append(pending)
         if self._attempts or self._once:

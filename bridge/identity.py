@@ -1,4 +1,10 @@
-"""Who a client is to the service: its random name, the numbers of its calls, what it has seen.
+"""Who a client is to the service: its name, the numbers of its calls, what it has seen.
+
+    name   | unix time in microseconds, u64 big-endian | 8 random bytes |
+
+A name begins with the time of its making: so the service can tell a client that it has never heard
+of from one that it has forgotten, and never takes a call of the latter for new. A name is used for
+new calls for RENEW_S, far less than the service remembers it; the numbers go on under the next one.
 
 A call's key is `[client, number]`. `seen` goes with every call and says: I have every answer below
 this number. The service then forgets those answers, and refuses late copies of those calls. A
@@ -9,10 +15,13 @@ would get the other's answer. Whoever holds an identity across a fork takes a ne
 """
 
 import os
+import time
 from typing import Final
 
-CLIENT_BYTES: Final = 12
-"""96 random bits: among a billion clients the odds of two alike are below one in 10^10."""
+CLIENT_BYTES: Final = 16
+"""Time, and 64 random bits: no two clients of one microsecond are alike for long odds."""
+RENEW_S: Final = 60.0
+"""A tenth of the window (idempotency.window_s, 600) in which a silent client is remembered."""
 
 
 class Identity:
@@ -21,12 +30,16 @@ class Identity:
     __slots__ = ("_ahead", "client", "next_number", "seen")
 
     def __init__(self, client: bytes | None = None) -> None:
-        self.client = os.urandom(CLIENT_BYTES) if client is None else client
+        self.client = new_name() if client is None else client
         self.next_number = 1
         self.seen = 1
         """Every number below it is settled."""
         self._ahead: set[int] = set()
         """Settled numbers above `seen`: answers that overtook others."""
+
+    def rename(self, offset_us: int = 0) -> None:
+        """Go on under a new name. `offset_us`: by how much the service's clock is ahead of ours."""
+        self.client = new_name(offset_us)
 
     def take(self) -> int:
         """The number of the next call."""
@@ -44,3 +57,8 @@ class Identity:
             self._ahead.remove(number)
             number += 1
         self.seen = number
+
+
+def new_name(offset_us: int = 0) -> bytes:
+    """A name for a client that begins now."""
+    return (time.time_ns() // 1000 + offset_us).to_bytes(8, "big") + os.urandom(CLIENT_BYTES - 8)

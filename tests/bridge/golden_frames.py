@@ -43,10 +43,10 @@ FRAMES: Final = {
     ),
     "library-call": bytes.fromhex(
         """
-        00 00 00 4c 94 00 ce 00 00 00 07 aa 62 72 61 69 6e 2e 63 61 6c 6c 94 a3
-        61 64 64 91 a4 68 69 74 73 81 a1 6e 03 82 a3 6b 65 79 92 c4 0c a0 a1 a2
-        a3 a4 a5 a6 a7 a8 a9 aa ab cf 00 00 00 00 00 00 00 07 a4 73 65 65 6e cf
-        00 00 00 00 00 00 00 05
+        00 00 00 50 94 00 ce 00 00 00 07 aa 62 72 61 69 6e 2e 63 61 6c 6c 94 a3
+        61 64 64 91 a4 68 69 74 73 81 a1 6e 03 82 a3 6b 65 79 92 c4 10 a0 a1 a2
+        a3 a4 a5 a6 a7 a8 a9 aa ab ac ad ae af cf 00 00 00 00 00 00 00 07 a4 73
+        65 65 6e cf 00 00 00 00 00 00 00 05
         """
     ),
     "call-with-options": bytes.fromhex(

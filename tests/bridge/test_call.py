@@ -15,7 +15,7 @@ from osupervisor.bridge.messages import request_blob
 from osupervisor.bridge.packing import pack
 from tests.bridge.calls import ARGS, IDS, KWARGS, NO_ARGS, OPS, body, nested, options, unpacked
 
-CLIENT = bytes(range(200, 212))
+CLIENT = bytes(range(200, 216))
 LIBRARY = CallEncoder(CLIENT)
 PARAMS: list[object] = ["add", [], {}, {}]
 

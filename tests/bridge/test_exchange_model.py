@@ -45,7 +45,7 @@ class World:
             Pending,
             self.rng.random,
             token=self.token,
-            identity=Identity(self.rng.randbytes(12)),
+            identity=Identity(self.rng.randbytes(16)),
             connect_timeout_s=PATIENT_S,
         )
         self.connection: Connection | None = None
