@@ -17,7 +17,7 @@ from tests.supervisor.cli.command import Cli, run_script
         ('"3"', "3"),
         ("true", True),
         ("null", None),
-        ("[1, {}]", [1, {}]),
+        ("[1, [2]]", [1, [2]]),
         ('{"a": [1]}', {"a": [1]}),
         ("NaN", "NaN"),
         ("{broken", "{broken"),
