@@ -54,6 +54,12 @@ types: setup          ## mypy and pyright, both strict
 imports: setup        ## direction, circles, pure cores
 	$(BIN)/lint-imports
 
+bench: setup          ## every benchmark beside its floor or peer; BENCH=--quick for those that know it
+	$(PY) -m pip install -q --group bench
+	@for each in $$(grep -l '^if __name__ == "__main__"' benchmarks/*.py); do \
+		echo "== $$each $(BENCH)"; $(PY) $$each $(BENCH) || exit 1; done
+simulate: setup       ## the core among simulated brains, disk and clock: SEEDS (2000) seeds
+	$(PY) -m tests.simulation --seeds $(SEEDS)
 chaos: $(VENV)/.installed  ## pack every published instance while the brain is killed KILLS times (100)
 	@data=$$(mktemp -d) && trap "$(BIN)/osupervisor stop --data $$data; rm -rf $$data" EXIT \
 		&& $(BIN)/osupervisor start --config $(PACKER) --data $$data --daemon \
