@@ -39,7 +39,8 @@ def undo_set(journal: Any, entry: UndoEntry) -> None:
         dict_delete(node, key)
     else:
         dict_set(node, key, old)
-        attach(old, node, key)
+        if type(old) not in SCALARS:
+            attach(old, node, key)
     if type(new) not in SCALARS:
         journal.release(new)
 
