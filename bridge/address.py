@@ -122,6 +122,7 @@ def connect(address: Address, timeout_s: float) -> socket.socket:
     if isinstance(address, TcpAddress):
         connection = socket.create_connection((address.host, address.port), timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.settimeout(None)
         return connection
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

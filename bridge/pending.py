@@ -9,7 +9,7 @@ WAITING: Final = object()
 
 
 class Pending:
-    """A request in flight. Exactly one of `answer` and `fail` is called, once."""
+    """A request in flight. `value` is set, or `fail` called: once, and not both."""
 
     __slots__ = ("deadline_s", "error", "frame", "number", "value", "waiter")
 
@@ -17,6 +17,7 @@ class Pending:
         self.number = number
         """Its id on the wire and, of a call, its key's number."""
         self.frame = frame
+        """Its bytes, to be sent again as they are. Empty once it is answered."""
         self.deadline_s = deadline_s
         """Monotonic seconds. Until then it is sent again where that helps."""
         self.value: Any = WAITING
@@ -29,14 +30,11 @@ class Pending:
         """Whether there is an outcome."""
         return self.value is not WAITING
 
-    def answer(self, value: object) -> None:
-        """The outcome is a result."""
-        self.value = value
-
     def fail(self, error: BridgeError) -> None:
         """The outcome is an error."""
         self.error = error
         self.value = None
+        self.frame = b""
 
     def outcome(self) -> Any:
         """The result. Raises the error; only when `done`."""

@@ -1,4 +1,4 @@
-"""A program that forks with a client in use: python forking_client.py SOCKET sync|async
+"""A program that forks with a client in use: forking_client.py SOCKET sync|threads|async|within
 
 Parent and child call on; each prints the results that it got, one line of numbers per process.
 """
@@ -6,6 +6,7 @@ Parent and child call on; each prints the results that it got, one line of numbe
 import asyncio
 import os
 import sys
+import threading
 
 from osupervisor.bridge.async_client import AsyncClient
 from osupervisor.bridge.client import Client
@@ -34,6 +35,33 @@ def calls_in_flight_at_the_fork(path: str) -> None:
     results = [first, *(reply.result() for reply in replies)]
     say("parent", results + [client.add("hits") for _ in range(CALLS)])
     os.waitpid(child, 0)
+    client.close()
+
+
+def threads_that_wait_at_the_fork(path: str) -> None:
+    """The thread that drives the connection, and those that are parked, are not in the child."""
+    client = Client(path)
+    results: list[int] = []
+
+    def ask() -> None:
+        for _ in range(CALLS):
+            results.append(client.add("hits"))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    children: list[int] = []
+    for number in range(5):
+        child = os.fork()
+        if child == 0:
+            say(f"child{number}", [client.add("hits") for _ in range(CALLS)])
+            os._exit(0)
+        children.append(child)
+    for thread in threads:
+        thread.join()
+    for child in children:
+        os.waitpid(child, 0)
+    say("parent", results)
     client.close()
 
 
@@ -72,6 +100,7 @@ def a_fork_within_a_loop(path: str) -> None:
 if __name__ == "__main__":
     {
         "sync": calls_in_flight_at_the_fork,
+        "threads": threads_that_wait_at_the_fork,
         "async": calls_from_loops_of_their_own,
         "within": a_fork_within_a_loop,
     }[sys.argv[2]](sys.argv[1])
