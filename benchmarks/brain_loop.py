@@ -200,7 +200,8 @@ def measure_follower(loaded: Loaded, count: int) -> dict[str, float]:
 
 
 def run(count: int) -> dict[str, Any]:
-    loaded = Loaded(compile_program(Store), "0" * 12, schema.describe(compile_program(Store)))
+    program = compile_program(Store)
+    loaded = Loaded(program, "0" * 12, schema.describe(program), Store())
     puts = [request("put", f"key{n % KEYS}", VALUE) for n in range(count)]
     few = count // 4
     results: dict[str, Any] = {

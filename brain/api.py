@@ -9,7 +9,8 @@
 An op is a deterministic function of (state, request). It reads and changes `self.state` and
 `self.hot`, asks for effects, and returns something MessagePack can carry; it performs nothing.
 No other attribute can be assigned in it: what stands there would not be in the log. Attributes set
-in `__init__` are constants; `__init__` takes no arguments and sees no state.
+in `__init__` are constants, computed once and shared by all processes of a brain; `__init__` takes
+no arguments and sees no state.
 """
 
 from collections.abc import Callable, Mapping

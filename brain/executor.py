@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osupervisor.brain import failure
+from osupervisor.brain.api import Brain
 from osupervisor.brain.context import NO_EFFECTS, Context
 from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, UnpackableError
 from osupervisor.brain.packing import encode, pack
@@ -38,12 +39,12 @@ Executed = tuple[bytes, bytes | None, bytes, Any]
 class Executor:
     """Runs requests on one brain object and its state tree."""
 
-    def __init__(self, program: Program, tree: StateTree) -> None:
-        """Raises LoadError when the class's `__init__` fails."""
+    def __init__(self, program: Program, tree: StateTree, brain: Brain | None = None) -> None:
+        """`brain`: one that nothing has used yet; else it is made here, see `construct`."""
         self.program = program
         self.tree = tree
         self._context = Context(self._check_own)
-        self._brain = _construct(program)
+        self._brain: Any = construct(program) if brain is None else brain
         methods = {name: getattr(self._brain, name) for name in program.ops}
         self._ops = {
             name: (methods[name], op.arguments.exact, op.arguments.check)
@@ -153,7 +154,8 @@ def _bounded(outcome: bytes) -> bytes:
     return outcome
 
 
-def _construct(program: Program) -> Any:
+def construct(program: Program) -> Brain:
+    """An object of the class. Raises LoadError when its `__init__` fails."""
     try:
         return program.cls()
     except Exception as error:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from osupervisor.brain import purity, schema
 from osupervisor.brain.api import Brain
 from osupervisor.brain.errors import LoadError
+from osupervisor.brain.executor import construct
 from osupervisor.brain.program import Program, compile_program
 
 VERSION_DIGITS: Final = 12
@@ -26,18 +27,24 @@ VERSION_DIGITS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A brain's class, ready to run; `schema` is what `ready` tells."""
+    """A brain's class, ready to run; `schema` is what `ready` tells.
+
+    `brain` is an object of it that nothing has used. What its `__init__` computed is shared by all
+    processes forked with it, as long as nobody writes to it.
+    """
 
     program: Program
     version: str
     schema: dict[str, Any]
+    brain: Brain
 
 
 def load_target(target: str) -> Loaded:
     """Import the target and compile its class.
 
-    Raises LoadError for a target that is malformed, missing or no Brain, and for a class that can't
-    be a brain. What the author's module raises while it is imported comes through as it is.
+    Raises LoadError for a target that is malformed, missing or no Brain, for a class that can't be
+    a brain, and when its `__init__` fails. What the author's module raises while it is imported
+    comes through as it is.
     """
     where, separator, name = target.rpartition(":")
     if not separator or not where or not name.isidentifier():
@@ -47,7 +54,7 @@ def load_target(target: str) -> Loaded:
     purity.install()
     module = _import_file(target, Path(where)) if where.endswith(".py") else _import(target, where)
     program = compile_program(_find_class(target, module, name), target)
-    return Loaded(program, _version(module), schema.describe(program))
+    return Loaded(program, _version(module), schema.describe(program), construct(program))
 
 
 def _import_file(target: str, path: Path) -> ModuleType:

@@ -14,7 +14,7 @@
 What executes, undoes and follows is what does so in the service. An op that fails raises the
 error that a client would get (`OpFailed`, `InvalidArguments`, `OpNotFound`), with the traceback as
 a note; the log keeps the failure as the service's does. Casts run right behind the call that asked
-for them.
+for them. A change that C code made to the state behind its back is found (UnrecordedChangeError).
 """
 
 import random
@@ -24,11 +24,13 @@ from typing import Any, Final, Generic, TypeVar, cast
 from osupervisor.brain import purity
 from osupervisor.brain.api import Brain
 from osupervisor.brain.context import unpack_effects
+from osupervisor.brain.errors import path_text
 from osupervisor.brain.executor import Executor
 from osupervisor.brain.follower import Follower, parts_of
 from osupervisor.brain.packing import decode, encode, new_decoder
 from osupervisor.brain.program import compile_program
 from osupervisor.brain.state import StateTree
+from osupervisor.brain.witness import Witness, first_difference
 from osupervisor.bridge.errors import ServiceError, from_map
 from osupervisor.wal.record import Kind, Record
 from osupervisor.wal.record import decode as decode_record
@@ -134,6 +136,7 @@ class Harness(Generic[B]):
         follower = self._followed()
         self._tree = follower.tree
         self._executor = Executor(self._program, self._tree)
+        self._witness = Witness(self._tree)
         self._epoch += 1
         self._append(Kind.LEASE, b"", b"", b"")
 
@@ -148,6 +151,7 @@ class Harness(Generic[B]):
         packed = encode(request)
         outcome, ops, effects, _undo = self._executor.execute(key, decode(packed))
         if ops is not None:
+            self._witness.check(ops, whole=False)
             commit = encode(outcome) + encode(ops) + encode(effects)
             self._append(Kind.COMMIT, encode(key), packed, commit)
             self._carry_out(effects)
@@ -205,8 +209,11 @@ def run(brain: type[B], *, unix_s: float = START_UNIX_S, seed: int = 0) -> Harne
 def assert_equal(found: StateTree, wanted: StateTree, what: str) -> None:
     """Raises AssertionError unless both hold the same, byte by byte: order is state."""
     for name, ours, theirs in zip(("state", "hot"), found.plain(), wanted.plain(), strict=True):
-        if encode(ours) != encode(theirs):
-            raise AssertionError(f"{what} has another {name}: {ours!r:.2000}, not {theirs!r:.2000}")
+        path = first_difference(ours, theirs, (name,))
+        if path is not None:
+            raise AssertionError(
+                f"{what} differs at {path_text(path)}: it has {ours!r:.1000}, not {theirs!r:.1000}"
+            )
 
 
 def _check_execution(executor: Executor, record: Record) -> None:

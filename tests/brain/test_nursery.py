@@ -9,6 +9,15 @@ from pathlib import Path
 
 from tests.brain.driver import BRAINS, WAIT_S, Nursery, nursery
 
+CONSTRUCTOR = """
+from osupervisor.brain import Brain, op
+class Counter(Brain):
+    def __init__(self):
+        self.table = {}["gone"]
+    @op
+    def add(self): pass
+"""
+
 
 def test_nursery_tells_version_and_schema() -> None:
     nest = Nursery(f"{BRAINS}:Counter")
@@ -36,6 +45,7 @@ def test_target_that_cannot_be_loaded_is_told_and_ends_the_nursery(tmp_path: Pat
         ("x = 1\n", "brain has no Counter"),
         ("1 / 0\n", "ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
+        (CONSTRUCTOR, "Counter() raised KeyError: 'gone'"),
         ("class Counter(:\n", "SyntaxError"),
     ):
         path.write_text(source)
@@ -85,6 +95,14 @@ def test_interrupt_of_the_terminal_is_not_for_brains() -> None:
         brain.kill(2)
         assert brain.ping() == {"lsn": 0, "epoch": 0}
         assert nest.spawn("b").ping() == {"lsn": 0, "epoch": 0}
+
+
+def test_brains_are_told_apart_by_their_process_names() -> None:
+    with nursery() as nest:
+        for brain_id in ("7", "a-very-long-name-indeed"):
+            brain = nest.spawn(brain_id)
+            comm = Path(f"/proc/{brain.pid}/comm").read_text()
+            assert comm == f"brain {brain_id}"[:15] + "\n"
 
 
 def test_brain_has_no_input_and_its_own_output() -> None:

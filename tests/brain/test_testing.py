@@ -7,6 +7,7 @@ import pytest
 
 from osupervisor.brain import Brain, LoadError, op, query
 from osupervisor.brain.testing import run
+from osupervisor.brain.witness import UnrecordedChangeError
 from osupervisor.bridge.errors import InvalidArguments, OpFailed, OpNotFound
 from tests.brain.brains import Counter
 
@@ -43,6 +44,12 @@ class Shop(Brain):
     def cheat(self) -> float:
         self.state["clock"] = time.perf_counter()
         return 0.0
+
+    @op
+    def go_round(self, item: str) -> None:
+        """What C code does that writes into a list without calling its methods."""
+        self.state.setdefault("noted_items", [])
+        list[Any].append(self.state["noted_items"], item)
 
     @query
     def orders(self) -> list[str]:
@@ -119,6 +126,11 @@ def test_check_names_an_op_that_is_not_deterministic() -> None:
     shop.call("cheat")
     with pytest.raises(AssertionError, match="cheat at LSN 4 has other changes"):
         shop.check()
+
+
+def test_change_behind_the_back_of_the_state_is_found_at_once() -> None:
+    with pytest.raises(UnrecordedChangeError, match=r"state\['noted_items'\]: changed without"):
+        run(Shop).call("go_round", "a")
 
 
 def test_same_seed_gives_the_same_run() -> None:
