@@ -38,6 +38,8 @@ class Inode:
     cache: bytearray = field(default_factory=bytearray)
     platter: bytearray = field(default_factory=bytearray)
     changes: list[Change] = field(default_factory=list[Change])
+    written: int = 0
+    """Behind this offset there is nothing but what was allocated and never written."""
 
     def put(self, offset: int, data: bytes, size: int) -> None:
         _put(self.cache, offset, data, size)
@@ -226,7 +228,7 @@ class DiskFile:
 
     def data_end(self) -> int:
         self._check()
-        end = len(self._inode.cache.rstrip(b"\0"))
+        end = self._inode.written
         return min(end + -end % SECTOR, len(self._inode.cache))
 
     def read(self, offset: int, size: int) -> bytes:
@@ -248,6 +250,7 @@ class DiskFile:
         except OSError:
             size = max(len(self._inode.cache), offset + len(partly))
             _put(self._inode.cache, offset, partly, size)
+            self._inode.written = max(self._inode.written, offset + len(partly))
             raise
         if fault == "short":
             data = data[: max(len(partly), 1)]
@@ -296,6 +299,7 @@ class DiskFile:
         if data:
             size = max(len(self._inode.cache), offset + len(data))
             self._inode.put(offset, data, size)
+            self._inode.written = max(self._inode.written, offset + len(data))
 
     def _resize(self, size: int) -> None:
         cut = len(self._inode.cache) - size
@@ -303,6 +307,7 @@ class DiskFile:
         if zeros:  # what is cut off reads as zeros should the file grow again
             self._inode.put(size, zeros, size + cut)
         self._inode.put(size, b"", size)
+        self._inode.written = min(self._inode.written, size)
 
     def _change(self, what: str, change: Callable[[], None]) -> None:
         self._check(writes=True)
