@@ -20,7 +20,7 @@ from tests.bridge.golden_frames import FRAMES
 from tests.bridge.service import Break, Service
 
 PAGE = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text()
-NAME = bytes(range(0xA0, 0xAC))
+NAME = bytes(range(0xA0, 0xB0))
 ON_PAGE = dict(re.findall(r"```frame (\S+)\n(.*?)\n```", PAGE, re.DOTALL))
 FAILED = OpFailed(
     "add raised ValueError: no", "", {"type": "ValueError", "message": "no", "traceback": "..."}

@@ -1,0 +1,31 @@
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.running import Running
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Generator[Start]:
+    """Start a service with these settings, as text of osupervisor.toml."""
+    started: list[Running] = []
+
+    def make(settings: str = "") -> Running:
+        service = Running(tmp_path / f"service{len(started)}", settings)
+        started.append(service)
+        return service
+
+    yield make
+    for service in started:
+        service.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running]:
+    """One service for all tests of a module, which leave it alive."""
+    service = Running(tmp_path_factory.mktemp("shared"))
+    yield service
+    service.close()

@@ -1,0 +1,186 @@
+"""A real service for a test: heart, supervisor, brains, in a folder of its own; ended however the
+test ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from osupervisor.bridge.client import Client
+from tests.supervisor.cli.command import end
+
+SCRIPT = str(Path(sys.executable).with_name("osupervisor"))
+PATIENCE_S = 60.0
+
+BRAIN = '''
+import ctypes, mmap, os, signal, sys, time
+from osupervisor.brain import Brain, op, query
+
+class Ledger(Brain):
+    """Remembers what it was told; some ops do what no op should."""
+
+    @op
+    def add(self, name: str, n: int = 1) -> int:
+        self.state[name] = self.state.get(name, 0) + n
+        self.hot["adds"] += 1
+        return self.state[name]
+
+    @op
+    def put(self, token: str) -> int:
+        """Appends a token, which nobody sends twice."""
+        tokens = self.state.setdefault("tokens", [])
+        tokens.append(token)
+        return len(tokens)
+
+    @op
+    def store(self, key: str, value: str) -> None:
+        self.state.setdefault("store", {})[key] = value
+
+    @op
+    def later(self, seconds: float, token: str) -> None:
+        self.after(seconds, "put", token)
+
+    @op
+    def cast_put(self, token: str) -> None:
+        self.cast("put", token)
+
+    @op
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @op
+    def spin(self) -> None:
+        while True:
+            pass
+
+    @op
+    def nap(self, seconds: float) -> str:
+        time.sleep(seconds)
+        return "slept"
+
+    @op
+    def huge(self, size: int) -> None:
+        self.state["huge"] = "x" * size
+
+    @op
+    def flood(self, size: int) -> int:
+        for _ in range(size // 100):
+            print("x" * 99)
+        return size
+
+    @op
+    def scribble(self) -> int:
+        """Writes over all the shared memory that this process can reach, and shrinks it."""
+        found = 0
+        for row in open("/proc/self/maps"):
+            fields = row.split()
+            if "rw-s" in fields[1] and "memfd" in row:
+                low, high = (int(part, 16) for part in fields[0].split("-"))
+                ctypes.memset(low, 0xA5, high - low)
+                found += 1
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                if "memfd" in os.readlink(f"/proc/self/fd/{name}"):
+                    os.ftruncate(int(name), 0)
+            except OSError:
+                pass
+        return found
+
+    @query
+    def tokens(self) -> list[str]:
+        return list(self.state.get("tokens", []))
+
+    @query
+    def get(self, name: str) -> int:
+        return self.state.get(name, 0)
+'''
+
+
+class Running:
+    """One service. `client` is the library's, connected to it."""
+
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "brain.py").write_text(BRAIN)
+        text = f'target = "brain.py:Ledger"\nprofile = "test"\n{settings}'
+        (folder / "osupervisor.toml").write_text(text)
+        self.start()
+        self.client = Client(self.data, timeout_s=PATIENCE_S)
+
+    def start(self) -> None:
+        ran = self.run("start", "--daemon")
+        assert ran.returncode == 0, ran.stderr + self.log_tail()
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [SCRIPT, *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE_S,
+        )
+
+    def close(self) -> None:
+        self.client.close()
+        end(self.data)
+
+    def status(self) -> dict[str, Any]:
+        return self.client.status()
+
+    def pid(self, role: str) -> int:
+        """The process in this role; waits until there is one."""
+        found: list[int] = []
+
+        def there() -> bool:
+            process = self.status()[role]
+            if process is not None and process["pid"]:
+                found.append(process["pid"])
+            return bool(found)
+
+        wait_for(there, f"a {role}")
+        return found[0]
+
+    def kill(self, role: str) -> int:
+        """SIGKILL, from outside; the pid that was."""
+        pid = self.pid(role)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def kill_everything(self) -> None:
+        """Heart, supervisor and brains at once: stopped first, so that none revives another."""
+        end(self.data)
+
+    def tokens(self) -> list[str]:
+        return list(self.client.call("tokens"))
+
+    def log_tail(self) -> str:
+        path = self.data / "logs" / "osupervisor.jsonl"
+        return path.read_text()[-4000:] if path.exists() else ""
+
+    def log(self) -> list[dict[str, Any]]:
+        path = self.data / "logs" / "osupervisor.jsonl"
+        return [json.loads(row) for row in path.read_text().splitlines()]
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Return when the condition holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether the process has ended, or is only a zombie that somebody still has to reap."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat[stat.rindex(")") + 2] in "ZX"

@@ -1,0 +1,113 @@
+"""A full disk, a damaged log, a damaged checkpoint: said, survived, never served as good."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from osupervisor.bridge.client import Client
+from osupervisor.bridge.errors import ReadOnly
+from tests.end_to_end.running import Running, wait_for
+
+Start = Callable[..., Running]
+DISK_BYTES = 1_500_000
+SMALL = '[wal]\nsegment_bytes_max = "64KiB"\nheal_interval_s = 0.1\n'
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A folder on a file system that is soon full."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("this machine lets us mount no tmpfs: doctor says so too")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_makes_it_read_only_until_there_is_room(small_disk: Path) -> None:
+    service = Running(small_disk / "service", SMALL)
+    try:
+        service.client.call("add", "x", 1)
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+            while True:
+                file.write(bytes(4096))
+        with Client(service.data, timeout_s=30, retries=False) as impatient:
+            refused = False
+            written = 0
+            for number in range(2000):
+                try:
+                    impatient.call("store", f"k{number % 3}", "v" * 1000)
+                    written += 1
+                except ReadOnly:
+                    refused = True
+                    break
+            assert refused, "the disk never was full"
+            assert impatient.call("get", "x") == 1
+            assert impatient.state(["x"]) == 1
+            assert service.status()["state"] == "readonly"
+        filler.unlink()
+        wait_for(lambda: service.status()["state"] == "ready", "its healing")
+        assert service.client.call("add", "x", 1) == 2
+        service.kill("primary")
+        assert service.client.call("add", "x", 1) == 3
+    finally:
+        service.close()
+
+
+def test_a_damaged_log_is_named_and_refused_until_repaired(start: Start) -> None:
+    service = start()
+    durable = service.client.with_options(durability="always")
+    for number in range(30):
+        durable.call("put", f"token-{number}")
+    service.kill_everything()
+    segment = sorted((service.data / "wal").glob("*.wal"))[-1]
+    content = bytearray(segment.read_bytes())
+    content[content.index(b"token-10") + 2] ^= 0x01
+    segment.write_bytes(content)
+
+    verified = service.run("wal", "verify")
+    assert verified.returncode == 1
+    assert segment.name in verified.stdout + verified.stderr
+    refused = service.run("start", "--daemon")
+    assert refused.returncode == 1
+    assert segment.name in refused.stderr and "wal repair" in refused.stderr
+
+    repaired = service.run("wal", "repair")
+    assert repaired.returncode == 0, repaired.stderr
+    service.start()
+    assert service.tokens() == [f"token-{number}" for number in range(10)]
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(start: Start) -> None:
+    service = start()
+    for number in range(30):
+        service.client.put(str(number))
+        if number % 10 == 9:
+            service.client.request("system.checkpoint")
+    newest = sorted((service.data / "checkpoints").iterdir())[-1]
+    service.kill_everything()
+    state = newest / "state.zst"
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    state.write_bytes(content)
+    verified = service.run("checkpoints", "verify")
+    assert verified.returncode == 1 and newest.name.lstrip("0") in verified.stdout + verified.stderr
+    service.start()
+    assert service.tokens() == [str(number) for number in range(30)]
+    assert not newest.exists()
+
+
+def test_an_empty_log_beside_checkpoints_is_refused(start: Start) -> None:
+    service = start()
+    service.client.put("a")
+    service.client.request("system.checkpoint")
+    service.kill_everything()
+    shutil.rmtree(service.data / "wal")
+    refused = service.run("start", "--daemon")
+    assert refused.returncode == 1
+    assert "checkpoints" in refused.stderr

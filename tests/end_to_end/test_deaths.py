@@ -1,0 +1,146 @@
+"""Death of brains, supervisor, heart, all at once: clients see a delay, nothing else."""
+
+import threading
+from collections.abc import Callable
+
+from osupervisor.bridge.client import Client
+from tests.end_to_end.running import Running, is_gone, wait_for
+
+Start = Callable[..., Running]
+
+
+class Traffic:
+    """Clients that send tokens in a closed loop, and remember what was acknowledged."""
+
+    def __init__(self, service: Running, clients: int = 3) -> None:
+        self.acknowledged: list[str] = []
+        self.errors: list[str] = []
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._send, args=(service, number)) for number in range(clients)
+        ]
+
+    def __enter__(self) -> "Traffic":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def count(self) -> int:
+        return len(self.acknowledged)
+
+    def wait_for_more(self, more: int = 30) -> None:
+        before = self.count()
+        wait_for(lambda: self.errors or self.count() >= before + more, "traffic")
+
+    def _send(self, service: Running, number: int) -> None:
+        with Client(service.data, timeout_s=60) as client:
+            sent = 0
+            while not self._stop.is_set():
+                token = f"{number}.{sent}"
+                sent += 1
+                try:
+                    client.put(token)
+                except Exception as error:  # whatever it is, the test fails on it
+                    self.errors.append(f"{token}: {error!r}")
+                    return
+                with self._lock:
+                    self.acknowledged.append(token)
+
+
+def verify(service: Running, traffic: Traffic) -> None:
+    """No client saw an error; each acknowledged token is there, and no token twice."""
+    assert traffic.errors == []
+    tokens = service.tokens()
+    assert len(tokens) == len(set(tokens))
+    assert set(traffic.acknowledged) <= set(tokens)
+
+
+def wait_for_another(service: Running, role: str, old: int) -> None:
+    wait_for(lambda: service.pid(role) != old, f"another {role}")
+
+
+def wait_for_ends(pids: list[int]) -> None:
+    wait_for(lambda: all(map(is_gone, pids)), "their ends")
+
+
+def test_the_primary_is_killed_again_and_again_under_load(start: Start) -> None:
+    service = start()
+    with Traffic(service) as traffic:
+        for _ in range(12):
+            traffic.wait_for_more()
+            service.kill("primary")
+            service.pid("standby")
+        traffic.wait_for_more()
+    verify(service, traffic)
+    assert service.status()["restarts"] >= 12
+
+
+def test_primary_and_standby_are_killed_together(start: Start) -> None:
+    service = start()
+    with Traffic(service) as traffic:
+        for _ in range(3):
+            traffic.wait_for_more()
+            service.kill("standby")
+            service.kill("primary")
+            service.pid("standby")
+        traffic.wait_for_more()
+    verify(service, traffic)
+
+
+def test_the_supervisor_is_killed_under_load_and_brains_live_on(start: Start) -> None:
+    service = start()
+    with Traffic(service) as traffic:
+        for _ in range(5):
+            traffic.wait_for_more()
+            brains = {service.pid("primary"), service.pid("standby")}
+            old = service.kill("supervisor")
+            wait_for_another(service, "supervisor", old)
+            traffic.wait_for_more()
+            assert {service.pid("primary"), service.pid("standby")} == brains
+    verify(service, traffic)
+
+
+def test_heart_is_killed_under_load_and_guarded_again(start: Start) -> None:
+    service = start()
+    with Traffic(service) as traffic:
+        for _ in range(3):
+            traffic.wait_for_more()
+            old = service.kill("heart")
+            wait_for_another(service, "heart", old)
+        supervisor = service.kill("supervisor")
+        wait_for_another(service, "supervisor", supervisor)
+        traffic.wait_for_more()
+    verify(service, traffic)
+
+
+def test_everything_dies_at_once_and_nothing_acknowledged_is_missing(start: Start) -> None:
+    service = start()
+    for _ in range(3):
+        acknowledged = [service.client.put(f"{service.status()['lsn']}.{n}") for n in range(20)]
+        tokens = service.tokens()
+        processes = [service.pid(role) for role in ("heart", "supervisor", "primary", "standby")]
+        service.kill_everything()
+        wait_for_ends(processes)
+        verified = service.run("wal", "verify")
+        assert verified.returncode == 0, verified.stderr
+        service.start()
+        assert service.tokens() == tokens
+        assert acknowledged[-1] == len(tokens)
+
+
+def test_heart_and_supervisor_die_together_and_brains_end(start: Start) -> None:
+    service = start()
+    service.client.put("a")
+    brains = [service.pid("primary"), service.pid("standby")]
+    service.run("chaos", "stop", "--target", "heart")
+    service.kill("supervisor")
+    service.kill_everything()
+    wait_for_ends(brains)
+    service.start()
+    assert service.tokens() == ["a"]

@@ -1,0 +1,226 @@
+"""What must hold, line by line, against a real service."""
+
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from osupervisor.bridge import packing
+from osupervisor.bridge.client import Client
+from osupervisor.bridge.errors import (
+    OpFailed,
+    Overloaded,
+    ProtocolError,
+    Quarantined,
+    Timeout,
+)
+from tests.end_to_end.running import Running, wait_for
+
+Start = Callable[..., Running]
+
+
+def test_a_retry_under_the_same_key_gets_the_first_answer(start: Start) -> None:
+    service = start()
+    keyed = service.client.with_options(key="invoice-17")
+    assert keyed.call("add", "x", 5) == 5
+    service.client.call("add", "x", 1)
+    assert keyed.call("add", "x", 5) == 5
+    service.kill("primary")
+    assert keyed.call("add", "x", 5) == 5
+    service.kill("supervisor")
+    assert keyed.call("add", "x", 5) == 5
+    service.kill_everything()
+    service.start()
+    assert keyed.call("add", "x", 5) == 5
+    assert service.client.call("get", "x") == 6
+    with pytest.raises(ProtocolError):
+        keyed.call("add", "x", 6)
+
+
+def test_a_request_that_kills_its_brain_three_times_is_quarantined_alone(start: Start) -> None:
+    service = start()
+    with ThreadPoolExecutor(8) as pool:
+        innocents = [pool.submit(service.client.call, "add", "ok", 1) for _ in range(40)]
+        with pytest.raises(Quarantined):
+            service.client.with_options(key="poison").call("die")
+        innocents += [pool.submit(service.client.call, "add", "ok", 1) for _ in range(40)]
+        for innocent in innocents:
+            innocent.result()
+    assert service.client.call("get", "ok") == 80
+    letters = service.client.request("system.deadletter", ["ls"])
+    assert [letter["op"] for letter in letters] == ["die"]
+    with pytest.raises(Quarantined):
+        service.client.with_options(key="poison").call("die")
+
+    def crashes() -> list[dict[str, object]]:
+        return list(service.client.request("system.crashes", ["ls"]))
+
+    wait_for(lambda: len(crashes()) >= 3, "three reports")
+    shown = service.client.request("system.crashes", ["show", crashes()[0]["id"]])
+    assert shown["request"]["op"] == "die" and shown["cause"]["name"] == "SIGKILL"
+
+
+def test_past_its_deadline_an_op_is_traced_killed_and_answered(start: Start) -> None:
+    service = start()
+    primary = service.pid("primary")
+    with pytest.raises(Timeout) as caught:
+        service.client.with_options(timeout_s=0.4).call("spin")
+    assert caught.value.data["final"] is True
+    assert service.client.call("add", "x", 1) == 1
+    assert service.pid("primary") != primary
+    wait_for(lambda: service.client.request("system.crashes", ["ls"]), "the report")
+    report = service.client.request("system.crashes", ["ls"])[0]
+    shown = service.client.request("system.crashes", ["show", report["id"]])
+    assert "in spin" in shown["traceback"]
+
+
+def test_a_stopped_brain_is_replaced_and_blamed_for_nothing(start: Start) -> None:
+    service = start("[health]\nsuspicion_s = 0.3\nsilence_s = 0.5\n")
+    os.kill(service.pid("primary"), signal.SIGSTOP)
+    assert service.client.with_options(key="k").call("add", "x", 1) == 1
+    assert service.client.request("system.deadletter", ["ls"]) == []
+
+
+def test_a_long_op_is_no_silence(start: Start) -> None:
+    service = start("[health]\nsuspicion_s = 0.2\nsilence_s = 0.3\n")
+    primary = service.pid("primary")
+    assert service.client.call("nap", 1.0) == "slept"
+    assert service.pid("primary") == primary
+
+
+def test_casts_and_timers_run_once_also_over_deaths(start: Start) -> None:
+    service = start()
+    service.client.later(0.3, "timer")
+    service.client.cast_put("cast")
+    service.kill("primary")
+    wait_for(lambda: "timer" in service.tokens(), "the timer")
+    service.client.later(0.5, "second")
+    service.kill_everything()
+    service.start()
+    wait_for(lambda: "second" in service.tokens(), "the timer of before")
+    assert sorted(service.tokens()) == ["cast", "second", "timer"]
+
+
+def test_more_than_queue_max_is_refused_at_once(start: Start) -> None:
+    service = start("queue_max = 20\n")
+    refused: list[str] = []
+
+    def call(number: int) -> None:
+        with Client(service.data, timeout_s=30, retries=False) as client:
+            try:
+                client.call("nap", 0.2 if number == 0 else 0.0)
+            except Overloaded as error:
+                refused.append(error.code)
+
+    window = [threading.Thread(target=call, args=(number,)) for number in range(2)]
+    for thread in window:
+        thread.start()
+    with Client(service.data, timeout_s=30, retries=False) as client:
+        with client.pipeline(window=2000, raising=False) as pipeline:
+            replies = [pipeline.call("nap", 0.002) for _ in range(600)]
+        outcomes = [_code(reply.result) for reply in replies]
+    for thread in window:
+        thread.join()
+    assert "Overloaded" in outcomes
+    assert set(outcomes) <= {"", "Overloaded"}
+
+
+def _code(result: Callable[[], object]) -> str:
+    try:
+        result()
+    except Overloaded as error:
+        return error.code
+    return ""
+
+
+def test_a_commit_over_16_mib_fails_and_is_undone(start: Start) -> None:
+    service = start()
+    with pytest.raises(OpFailed):
+        service.client.call("huge", 17 * 2**20)
+    assert "huge" not in service.client.state()
+    assert service.client.call("add", "x", 1) == 1
+
+
+def test_a_second_supervisor_is_refused(start: Start) -> None:
+    service = start()
+    again = service.run("start", "--daemon")
+    assert again.returncode != 0
+    assert str(service.pid("heart")) in again.stderr
+    assert service.client.call("add", "x", 1) == 1
+
+
+def test_garbage_and_half_frames_and_many_connections_are_survived(shared: Running) -> None:
+    supervisor = shared.pid("supervisor")
+    path = str(shared.data / "run" / "osupervisor.sock")
+
+    def connect() -> socket.socket:
+        peer = socket.socket(socket.AF_UNIX)
+        peer.settimeout(30)
+        peer.connect(path)
+        return peer
+
+    garbage = [
+        os.urandom(2000),
+        struct.pack(">I", 2**32 - 1) + b"x" * 100,
+        struct.pack(">I", 10) + b"\xc1" * 10,
+        struct.pack(">I", 4) + b"\xdd\xff\xff\xff",
+        _frame([0, 1, "brain.call", ["add"]]),
+        _frame([0, 1, "no.such.method", []]),
+        _frame([7, 7, 7]),
+        _frame({"no": "message"}),
+        struct.pack(">I", 2000) + b"\x91" * 2000,
+    ]
+    for data in garbage:
+        with connect() as peer:
+            peer.sendall(data)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(65536):
+                pass
+    slow = connect()
+    slow.sendall(struct.pack(">I", 100) + b"\x94")
+    many = [connect() for _ in range(1000)]
+    assert shared.client.call("add", "garbage", 1) == 1
+    for peer in many:
+        peer.close()
+    slow.close()
+    assert shared.pid("supervisor") == supervisor
+
+
+def _frame(value: object) -> bytes:
+    body = packing.pack(value)
+    return struct.pack(">I", len(body)) + body
+
+
+def test_a_brain_that_scribbles_over_shared_memory_harms_itself_alone(start: Start) -> None:
+    service = start()
+    supervisor = service.pid("supervisor")
+    assert service.client.call("scribble") >= 1
+    assert service.client.call("add", "x", 1) == 1
+    service.status()
+    service.client.metrics()
+    service.kill("primary")
+    assert service.client.call("add", "x", 1) == 2
+    assert service.pid("supervisor") == supervisor
+
+
+def test_a_brain_that_floods_its_output_harms_itself_alone(start: Start) -> None:
+    service = start("[brain]\noutput_bytes_per_s = 4096\n")
+    supervisor = service.pid("supervisor")
+    assert service.client.call("flood", 5_000_000) == 5_000_000
+    assert service.client.call("add", "x", 1) == 1
+    assert service.pid("supervisor") == supervisor
+    logged = (service.data / "logs" / "osupervisor.jsonl").stat().st_size
+    assert logged < 1_000_000
+
+
+def test_hot_counters_are_in_the_metrics(shared: Running) -> None:
+    shared.client.call("add", "counted", 1)
+    deadline = time.monotonic() + 30
+    while 'osupervisor_brain_hot{name="adds"}' not in shared.client.metrics():
+        assert time.monotonic() < deadline
