@@ -29,6 +29,7 @@ class HeartLink:
         self._loop = loop
         self._revived = revived
         self._stopped = False
+        self._revived_s = -RETRY_S
 
     @property
     def watched(self) -> bool:
@@ -65,6 +66,10 @@ class HeartLink:
         self._loop.remove_reader(self.inheritance.heart.pidfd)
         if self._stopped:
             return
+        if self._loop.time() - self._revived_s < RETRY_S:
+            self._loop.call_later(RETRY_S, self._died_again)
+            return
+        self._revived_s = self._loop.time()
         try:
             self.inheritance = revive(self.inheritance)
         except OSError as error:

@@ -44,6 +44,7 @@ from osupervisor.supervisor.runtime.heart_link import HeartLink
 from osupervisor.supervisor.runtime.keeper import Keeper
 from osupervisor.supervisor.runtime.listener import SWEEP_S, Listener
 from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
+from osupervisor.supervisor.runtime.metrics_http import MetricsHttp
 from osupervisor.supervisor.runtime.post_mortem import FLOOD_LOOK_S, PostMortem, Say
 from osupervisor.supervisor.runtime.recovery import Recovered
 from osupervisor.supervisor.runtime.status import Status
@@ -183,6 +184,7 @@ class Service:
             self.status,
             self.listener,
         )
+        self.metrics_http = MetricsHttp(settings.metrics.http, self.gauges.render, loop)
 
     def _notify(self) -> Notifier:
         return self.heart.inheritance.notify
@@ -215,7 +217,12 @@ class Service:
             Part("wal_manager", log_beats),
             Part("memory_vault", (Beat(VAULT_TICK_S, self._vault_tick),)),
             Part("health_monitor", (Beat(LOOK_S, self.health.look),)),
-            Part("telemetry", (Beat(FLOOD_LOOK_S, self.post_mortem.look),)),
+            Part(
+                "telemetry",
+                (Beat(FLOOD_LOOK_S, self.post_mortem.look),),
+                self.metrics_http.start,
+                self.metrics_http.stop,
+            ),
             Part(
                 "listener",
                 (Beat(SWEEP_S, self.listener.sweep),),

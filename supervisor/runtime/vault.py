@@ -210,6 +210,7 @@ class Vault:
             self._running = None
             self._loop.remove_reader(running.pipe)
             os.close(running.pipe)
+            self._thread.submit(self._discard, running.begun.lsn)
             self._fail(f"checkpoint of lsn {running.begun.lsn}: timed out")
 
     def _fail(self, why: str) -> None:

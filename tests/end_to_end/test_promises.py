@@ -224,3 +224,12 @@ def test_hot_counters_are_in_the_metrics(shared: Running) -> None:
     deadline = time.monotonic() + 30
     while 'osupervisor_brain_hot{name="adds"}' not in shared.client.metrics():
         assert time.monotonic() < deadline
+
+
+def test_a_hung_brain_is_traced_and_replaced(start: Start) -> None:
+    service = start("[health]\nsuspicion_s = 0.3\nsilence_s = 0.5\n")
+    primary = service.pid("primary")
+    assert service.run("chaos", "hang").returncode == 0
+    assert service.client.call("add", "x", 1) == 1
+    assert service.pid("primary") != primary
+    wait_for(lambda: "no sign of life" in service.log_tail(), "the log line")

@@ -1,0 +1,70 @@
+"""GET /metrics over plain HTTP, for Prometheus: the text of `system.get_metrics`, nothing else.
+
+Off unless `metrics.http` says where. It answers one request per connection, reads no body, and
+gives a request REQUEST_S to arrive; whoever may reach the address may read the numbers.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from osupervisor.config.address import parse_address
+from osupervisor.supervisor.telemetry.exposition import CONTENT_TYPE
+
+REQUEST_S = 5.0
+REQUEST_BYTES_MAX = 16 * 1024
+
+
+class MetricsHttp:
+    """A listener of its own; `address` is empty where there is none."""
+
+    def __init__(
+        self, address: str, render: Callable[[], str], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._address = address
+        self._render = render
+        self._loop = loop
+        self._server: asyncio.Server | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._address:
+            self._starting = self._loop.create_task(self._start())
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _start(self) -> None:
+        host, port = parse_address(self._address)
+        self._server = await asyncio.start_server(
+            self._serve, host, port, limit=REQUEST_BYTES_MAX, reuse_address=True
+        )
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            try:
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_S)
+            except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+                head = b""
+            writer.write(self._answer(head.split(b"\r\n", 1)[0]))
+            await writer.drain()
+        writer.close()
+
+    def _answer(self, request_line: bytes) -> bytes:
+        method, _, rest = request_line.partition(b" ")
+        path = rest.partition(b" ")[0].partition(b"?")[0]
+        if method not in (b"GET", b"HEAD"):
+            return _response("405 Method Not Allowed", "text/plain", b"GET /metrics\n", True)
+        if path != b"/metrics":
+            return _response("404 Not Found", "text/plain", b"see /metrics\n", method == b"GET")
+        return _response("200 OK", CONTENT_TYPE, self._render().encode(), method == b"GET")
+
+
+def _response(status: str, content_type: str, body: bytes, with_body: bool) -> bytes:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (body if with_body else b"")
