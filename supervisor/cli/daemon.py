@@ -90,6 +90,7 @@ def _wait(
     poll.register(notices.fileno(), select.POLLIN)
     deadline = time.monotonic() + timeout_s
     reasons: list[str] = []
+    ready = False
     while time.monotonic() < deadline:
         poll.poll(LOOK_S * 1000)
         ended = heart.wait(time.monotonic())
@@ -99,8 +100,9 @@ def _wait(
             raise _refused(said.get("STATUS", ""), data)
         if ended:
             raise CliError(f"heart ended before {data} was ready", _see(data))
+        ready = ready or said.get("READY") == "1"
         status = _status(client)
-        if said.get("READY") == "1" and status is not None:
+        if ready and status is not None:
             return status
         reasons = [*reasons, _trouble(status)] if _trouble(status) else []
         if len(reasons) >= LOOKS_FAILED:

@@ -6,7 +6,6 @@ also knows how to complain.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 
 from osupervisor.supervisor.cli.failure import Misused
@@ -31,6 +30,8 @@ def _plain(config: str | None, environ: Mapping[str, str], data: str | None) -> 
     file = config or environ.get("OSUPERVISOR_CONFIG")
     if not file and not os.path.lexists(CONFIG):
         return os.path.join(os.getcwd(), DATA)
+    import tomllib
+
     path = os.path.join(os.getcwd(), file or CONFIG)
     try:
         with open(path, "rb") as opened:

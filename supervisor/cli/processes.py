@@ -23,7 +23,7 @@ class Processes:
         for pid in pids:
             try:
                 self._alive[os.pidfd_open(pid)] = pid
-            except (ProcessLookupError, OSError):
+            except OSError:  # it has ended; some kernels open no zombie
                 continue
 
     @property

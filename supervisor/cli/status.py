@@ -10,12 +10,14 @@ from osupervisor.bridge.errors import NotRunningError, Timeout
 from osupervisor.supervisor.cli.failure import Exit, TimedOut
 from osupervisor.supervisor.cli.invocation import Invocation, command, heart_pid
 from osupervisor.supervisor.cli.printing import print_json, write
+from osupervisor.supervisor.cli.stop_lock import stop_is_asked_for
 from osupervisor.supervisor.cli.values import duration
 
 ANSWER_S = 5.0
 """A supervisor that lives answers in milliseconds, and one that has just died is back by then."""
 LOOK_S = 0.02
 """Time between two looks of --wait: short beside a promotion or a start."""
+SILENT = "heart lives, and the supervisor doesn't answer (yet): it may be reading the log"
 STATES = ("starting", "ready", "readonly", "stopping", "stopped")
 
 Status = dict[str, Any]
@@ -63,9 +65,10 @@ def _without_supervisor(data: str) -> Status:
     pid = heart_pid(data)
     if pid is None:
         return {"state": "stopped"}
+    stopping = stop_is_asked_for(data)
     return {
-        "state": "starting",
-        "reason": "heart lives, and the supervisor doesn't answer (yet): it may be reading the log",
+        "state": "stopping" if stopping else "starting",
+        "reason": "" if stopping else SILENT,
         "heart": {"pid": pid},
         "supervisor": None,
         "primary": None,

@@ -1,14 +1,11 @@
 """`osupervisor stop` and `restart`.
 
-heart is asked (SIGTERM), and everything below it is watched until it has ended. A second SIGTERM
-would make heart kill what it was stopping, so that of two `stop`s at once one only waits.
+heart is asked (SIGTERM), and everything below it is watched until it has ended.
 """
 
-import fcntl
 import os
 import signal
 import time
-from pathlib import Path
 
 import click
 
@@ -18,10 +15,10 @@ from osupervisor.supervisor.cli.failure import CliError, NotRunning, TimedOut
 from osupervisor.supervisor.cli.invocation import Invocation, command, heart_pid
 from osupervisor.supervisor.cli.printing import print_json, write
 from osupervisor.supervisor.cli.processes import Processes, family
+from osupervisor.supervisor.cli.stop_lock import take_stop_lock
 from osupervisor.supervisor.cli.values import duration
 
 STOP_S = 60.0
-LOCK = "stop.lock"
 
 _timeout = click.option(
     "--timeout",
@@ -75,7 +72,7 @@ def stop_service(invocation: Invocation, data: str, timeout_s: float) -> list[in
         return _stop_without_heart(invocation, data, deadline)
     pids = family(heart)
     with Processes(pids) as processes:
-        lock = _first_to_stop(data)
+        lock = take_stop_lock(data)
         if lock is not None:
             processes.send(heart, signal.SIGTERM)
             processes.send(heart, signal.SIGCONT)  # a stopped one reads no signals
@@ -111,14 +108,3 @@ def _wait(processes: Processes, data: str, deadline: float, timeout_s: float) ->
             "`osupervisor stop` once more kills them at once",
             {"pids": left},
         )
-
-
-def _first_to_stop(data: str) -> int | None:
-    """The lock of `stop`, to be closed. None: another `stop` has asked already."""
-    lock = os.open(Path(data, "run", LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock

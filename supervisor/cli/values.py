@@ -12,6 +12,9 @@ import click
 
 from osupervisor.supervisor.cli.failure import Misused
 
+PLAIN_S_MAX = 1e6
+"""Longer durations are looked at closely, in `config.duration`."""
+
 
 def parse_value(text: str) -> Any:
     """The JSON value that an argument is, else the text itself."""
@@ -74,6 +77,10 @@ def _refuse(constant: str) -> Any:
 
 def duration(value: str | float) -> float:
     """Seconds, above 0, from `10`, `2s`, `500ms`, `5m`: a type for click's options."""
+    if isinstance(value, str) and value.isascii() and (digits := value.removesuffix("s")).isdigit():
+        value = float(digits)  # the plain ones, without the import of all settings
+    if isinstance(value, float) and 0 < value < PLAIN_S_MAX:
+        return value
     from osupervisor.config.duration import parse_duration
     from osupervisor.config.errors import BadValueError
 

@@ -3,6 +3,7 @@
 import os
 import pty
 import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -65,10 +66,17 @@ def test_names_that_are_taken_stay_the_prompts_own(live: Cli) -> None:
     assert len(names["state"]) == len(list(names["state"]))
 
 
-def test_a_terminal_gets_a_banner_and_a_prompt(live: Cli) -> None:
+WITHOUT_PTPYTHON = (
+    "import sys; sys.modules['ptpython'] = sys.modules['ptpython.repl'] = None\n"
+    "from osupervisor.supervisor.cli.main import run; sys.exit(run(['repl']))"
+)
+
+
+@pytest.mark.parametrize("command", [[SCRIPT, "repl"], [sys.executable, "-c", WITHOUT_PTPYTHON]])
+def test_a_terminal_gets_a_banner_and_a_prompt(live: Cli, command: list[str]) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [SCRIPT, "repl"],
+        command,
         cwd=live.folder,
         stdin=theirs,
         stdout=theirs,

@@ -1,5 +1,7 @@
 """`osupervisor status`: the map that programs read, and waiting."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -63,6 +65,41 @@ def test_waiting_begins_before_the_service_is_there(cli: Cli) -> None:
     finally:
         starter.join()
         end(cli.folder / "data")
+
+
+def test_a_silent_supervisor_is_told_from_one_that_stops(cli: Cli) -> None:
+    """heart's lock and socket without a supervisor behind them, in a process of its own."""
+    folder = cli.folder / "data" / "run"
+    folder.mkdir(parents=True)
+    program = (
+        "import socket, sys\n"
+        "from osupervisor.supervisor.heart import pid_file\n"
+        "from osupervisor.supervisor.cli.stop_lock import take_stop_lock\n"
+        "lock = pid_file.acquire('data', 0.0)\n"
+        "listener = socket.socket(socket.AF_UNIX)\n"
+        "listener.bind('data/run/osupervisor.sock'); listener.listen()\n"
+        "print('listens', flush=True); sys.stdin.readline()\n"
+        "stop = take_stop_lock('data'); print('stops', flush=True); sys.stdin.readline()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=cli.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdout.readline()
+            found = cli.json("status", "--timeout", "100ms")
+            assert (found["state"], found["heart"]) == ("starting", {"pid": process.pid})
+            assert found["primary"] is None and "doesn't answer" in found["reason"]
+            process.stdin.write("\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            assert cli.json("status", "--timeout", "100ms")["state"] == "stopping"
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
