@@ -52,6 +52,7 @@ class Arguments:
     """
 
     __slots__ = (
+        "_inexact",
         "_kinds",
         "_names",
         "_positional",
@@ -76,6 +77,7 @@ class Arguments:
         self._simple = all(parameter.plain_default for parameter in parameters) and not any(
             p.kind in _VARIADIC for p in inspect.signature(function).parameters.values()
         )
+        self._inexact: set[Shape] = set()
         self.exact: set[Shape] = set(self._exact_positional() if self._simple else ())
 
     def check(
@@ -84,18 +86,18 @@ class Arguments:
         """The arguments to call with. Raises ArgumentsError that names each refused argument."""
         if args.__class__ not in (list, tuple):
             raise self._refused("args", f"found {type(args).__name__}, wanted an array")
-        if kwargs.__class__ is not dict or not all(map(_is_name, kwargs)):
+        if kwargs.__class__ is not dict or (kwargs and not all(map(_is_name, kwargs))):
             raise self._refused("kwargs", "wanted a map whose keys are names")
         shape = _shape(args, kwargs)
         if shape in self.exact:
             return args, kwargs
         try:
-            checked = self._validate(ArgsKwargs(tuple(args), dict(kwargs)))
+            checked = self._validate(ArgsKwargs(tuple(args), cast(dict[str, Any], kwargs)))
         except ValidationError as error:
             problems = [self._problem(item) for item in error.errors(include_url=False)]
             raise ArgumentsError(self.op, problems) from None
-        if self._simple and self._is_exact(args, kwargs) and len(self.exact) < _EXACT_MAX:
-            self.exact.add(shape)
+        if kwargs and self._simple and shape not in self._inexact:
+            self._learn(shape, args, kwargs)
         return cast(tuple[tuple[Any, ...], dict[str, Any]], checked)
 
     def _exact_positional(self) -> list[Shape]:
@@ -107,6 +109,12 @@ class Arguments:
                 break
             combinations.extend(itertools.product(*kinds))
         return combinations
+
+    def _learn(self, shape: Shape, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Remember whether calls of this shape need validation; up to a bound."""
+        shapes = self.exact if self._is_exact(args, kwargs) else self._inexact
+        if len(shapes) < _EXACT_MAX:
+            shapes.add(shape)
 
     def _is_exact(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether arguments that were found good were also left as they are."""
