@@ -156,10 +156,11 @@ class DescriptorFile:
 
 
 class DirectoryStorage:
-    """The real directory. `directory` must exist; its own entry must be durable already."""
+    """The real directory. `directory` must exist; the first `sync_dir` makes its own name durable."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._named = False
 
     def names(self) -> Sequence[str]:
         return sorted(os.listdir(self._directory))
@@ -189,11 +190,18 @@ class DirectoryStorage:
         os.unlink(self.path(name))
 
     def sync_dir(self) -> None:
-        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        _sync_directory(self._directory)
+        if not self._named:
+            _sync_directory(self._directory.resolve().parent)
+            self._named = True
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _seek(fd: int, offset: int, whence: int) -> int | None:

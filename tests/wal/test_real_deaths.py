@@ -1,11 +1,13 @@
 """Real processes killed with -9 while they append, and real disks that are full."""
 
+import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,20 +18,26 @@ from osupervisor.wal.verify import verify
 
 APPENDER = Path(__file__).parent / "programs" / "appender.py"
 KILLS = 40
+INJECTIONS = 2
 DEADLINE_S = 30.0
 
 
 def run(
-    data: Path, seed: int, *arguments: str, file_bytes_max: int = resource.RLIM_INFINITY
+    data: Path,
+    seed: int,
+    *arguments: str,
+    file_bytes_max: int = resource.RLIM_INFINITY,
+    under: Sequence[str] = (),
 ) -> subprocess.Popen[str]:
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
 
     return subprocess.Popen(
-        [sys.executable, str(APPENDER), str(data), str(seed), *arguments],
+        [*under, sys.executable, str(APPENDER), str(data), str(seed), *arguments],
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=limited,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
 
 
@@ -79,6 +87,39 @@ def test_short_writes_of_a_real_kernel_lose_nothing_that_was_told(tmp_path: Path
     assert said.count("refused") > 3, said[-200:]
     last = told(said + rest)
     check(tmp_path, max(last["appended"], last["refused"]))
+
+
+# Each system call that writes, and how often a start and some four rotations make it.
+WRITING = {
+    "pwrite64": 60,
+    "fdatasync": 10,
+    "rename": 8,
+    "fsync": 5,
+    "unlink": 8,
+    "ftruncate": 5,
+    "fallocate": 5,
+}
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize("what", ["signal=KILL", "error=EIO", "error=ENOSPC"])
+def test_any_real_system_call_that_writes_may_be_the_last_one_or_fail(
+    tmp_path: Path, what: str
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    for call in sorted(WRITING) * INJECTIONS:
+        at = rng.randint(1, WRITING[call])
+        data = tmp_path / f"{call}-{at}"
+        data.mkdir(exist_ok=True)
+        inject = f"inject={call}:{what}:when={at}"
+        strace = ["strace", "-qq", "-o", "/dev/null", "-e", inject]
+        process = run(data, seed, "32768", "60", under=strace)
+        output, _ = process.communicate(timeout=DEADLINE_S)
+        last = told(output)
+        if last:
+            check(data, max(last.get("appended", 0), last.get("refused", 0)))
 
 
 @pytest.fixture

@@ -154,6 +154,23 @@ def test_a_filesystem_that_can_not_tell_holes_has_data_to_the_end(
     file.close()
 
 
+def test_the_first_sync_makes_the_directorys_own_name_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def note(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", note)
+    storage = DirectoryStorage(tmp_path)
+    storage.sync_dir()
+    storage.sync_dir()
+    assert synced == [str(tmp_path), str(tmp_path.parent), str(tmp_path)]
+
+
 def test_no_descriptor_is_inherited_and_files_are_private(tmp_path: Path) -> None:
     storage = DirectoryStorage(tmp_path)
     file = storage.create("a")

@@ -1,11 +1,12 @@
-"""A supervisor that does nothing but append: `appender.py DATA SEED [SEGMENT_BYTES_MAX]`.
+"""A supervisor that does nothing but append: `appender.py DATA SEED [SEGMENT_BYTES_MAX [BATCHES]]`.
 
-Takes the lock, reads the log, reopens it and appends batches until it is killed. It tells on
-standard output, one line each and unbuffered, what it could have told a client: "appended N"
-after an append, "durable N" after a sync. When the disk refuses: "refused N", where N is the last
-record that counts, and it heals when it can.
+Takes the lock, reads the log, reopens it and appends batches until it is killed, or so many. It
+tells on standard output, one line each and unbuffered, what it could have told a client: "appended
+N" after an append, "durable N" after a sync. When the disk refuses: "refused N", where N is the
+last record that counts; when a sync fails: "unsynced N"; and it heals, or says "full N" and ends.
 """
 
+import itertools
 import os
 import random
 import sys
@@ -52,6 +53,7 @@ def append(writer: Writer, records: list[bytes], kind: Kind) -> None:
 def main() -> None:
     data, rng = Path(sys.argv[1]), random.Random(int(sys.argv[2]))
     segment_bytes_max = int(sys.argv[3]) if len(sys.argv) > 3 else 32 * 1024
+    batches = range(int(sys.argv[4])) if len(sys.argv) > 4 else itertools.count()
     DirectoryLock.acquire(data)
     (data / "wal").mkdir(exist_ok=True)
     storage = DirectoryStorage(data / "wal")
@@ -60,7 +62,7 @@ def main() -> None:
     writer = reopen(storage, bytes(16), view.durable_lsn, retained, segment_bytes_max)
     say("durable", writer.durable_lsn)
     retained.clear()
-    while True:
+    for _ in batches:
         kind = Kind.CONTROL if rng.random() < 0.05 else Kind.COMMIT
         records = batch(rng, writer.last_lsn + 1, writer.durable_lsn, kind)
         try:
@@ -71,6 +73,9 @@ def main() -> None:
         except AppendFailed as error:
             retained += records[: error.whole]
             say("refused", writer.last_lsn)
+            writer = heal(storage, writer, retained, segment_bytes_max)
+        except OSError:
+            say("unsynced", writer.last_lsn)
             writer = heal(storage, writer, retained, segment_bytes_max)
         retained = [raw for raw in retained if lsn_of(raw) > writer.durable_lsn]
 
