@@ -92,13 +92,13 @@ class Arguments:
         if shape in self.exact:
             return args, kwargs
         try:
-            checked = self._validate(ArgsKwargs(tuple(args), cast(dict[str, Any], kwargs)))
+            checked = self._validate(ArgsKwargs(tuple(args), cast("dict[str, Any]", kwargs)))
         except ValidationError as error:
             problems = [self._problem(item) for item in error.errors(include_url=False)]
             raise ArgumentsError(self.op, problems) from None
         if kwargs and self._simple and shape not in self._inexact:
             self._learn(shape, args, kwargs)
-        return cast(tuple[tuple[Any, ...], dict[str, Any]], checked)
+        return cast("tuple[tuple[Any, ...], dict[str, Any]]", checked)
 
     def _exact_positional(self) -> list[Shape]:
         """Every combination of types that may be passed on by position, up to the bound."""
