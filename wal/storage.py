@@ -156,7 +156,7 @@ class DescriptorFile:
 
 
 class DirectoryStorage:
-    """The real directory. `directory` must exist; the first `sync_dir` makes its own name durable."""
+    """The real directory, which must exist; the first `sync_dir` makes its own name durable."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
