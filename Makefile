@@ -36,7 +36,7 @@ links: $(PACKAGES:%=.dev/osupervisor/%)
 start: $(VENV)/.installed  ## the packer service: packs one instance, is killed once on the way, serves on until ^C
 	@if $(BIN)/osupervisor status --config $(PACKER) >/dev/null 2>&1; then \
 		echo "the packer service runs already: $(BIN)/osupervisor stop --config $(PACKER)"; exit 1; fi
-	@( $(BIN)/osupervisor status --config $(PACKER) --wait ready --timeout 60s >/dev/null \
+	@( $(BIN)/osupervisor status --config $(PACKER) --wait ready --timeout 60s >/dev/null 2>&1 \
 		&& $(DRIVE) or4_u1000 --chaos 1 \
 		&& echo "serving on; ^C stops it. In another terminal: $(BIN)/osupervisor status --config $(PACKER)" ) & \
 	exec $(BIN)/osupervisor start --config $(PACKER)

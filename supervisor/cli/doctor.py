@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from osupervisor.config.check import Report, check
 from osupervisor.supervisor.cli.failure import CliError
 from osupervisor.supervisor.cli.invocation import Invocation, command
 from osupervisor.supervisor.cli.printing import print_json, write
@@ -13,6 +14,7 @@ from osupervisor.supervisor.doctor.examine import examine
 from osupervisor.supervisor.doctor.finding import Finding
 
 MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
+WANTED = "settings that can be used"
 COLOURS = {"ok": "green", "warn": "yellow", "bad": "red"}
 
 
@@ -22,7 +24,9 @@ def doctor(invocation: Invocation) -> None:
 
     Exits with 1 when a service could not start here, or could not keep its promises.
     """
-    findings = [*_of_settings(invocation), *examine(invocation.data, _addresses(invocation))]
+    file = Path(invocation.config_flag) if invocation.config_flag else None
+    report = check(file, os.environ, {"data": invocation.data_flag}, None)
+    findings = [*_of_settings(report), *examine(invocation.data, _addresses(report))]
     bad = [finding for finding in findings if finding.level == "bad"]
     if invocation.json:
         print_json({"ok": not bad, "findings": [asdict(finding) for finding in findings]})
@@ -47,32 +51,17 @@ def _show(finding: Finding) -> None:
         write(f"      {finding.what_follows}")
 
 
-def _of_settings(invocation: Invocation) -> list[Finding]:
+def _of_settings(report: Report) -> list[Finding]:
     """Bad settings are told here too: nothing starts with them."""
-    from osupervisor.config.check import check
-
-    report = check(_config(invocation), os.environ, {"data": invocation.data_flag}, None)
     if not report.errors:
-        return [Finding("settings", "ok", "every one can be used", "settings that can be used")]
+        return [Finding("settings", "ok", "every one can be used", WANTED)]
     follows = "Correct them: nothing starts before. `osupervisor config check` looks again."
-    return [
-        Finding("settings", "bad", error.message(), "settings that can be used", follows)
-        for error in report.errors
-    ]
+    return [Finding("settings", "bad", each.message(), WANTED, follows) for each in report.errors]
 
 
-def _addresses(invocation: Invocation) -> list[str]:
+def _addresses(report: Report) -> list[str]:
     """What the settings want to listen on; nothing where they are bad."""
-    from osupervisor.config.errors import SettingsError
-    from osupervisor.config.load import load
-
-    try:
-        flags = {"data": invocation.data_flag}
-        settings = load(_config(invocation), os.environ, flags, None)
-    except SettingsError:
+    if report.loaded is None:
         return []
+    settings = report.loaded.settings
     return [address for address in (settings.listen.tcp, settings.metrics.http) if address]
-
-
-def _config(invocation: Invocation) -> Path | None:
-    return Path(invocation.config_flag) if invocation.config_flag else None

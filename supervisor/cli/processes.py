@@ -1,8 +1,9 @@
 """The processes of a service: who they are, and waiting until none of them is left.
 
 Everything that a service starts descends from its heart, which is a subreaper: whatever loses its
-parent becomes heart's child. They are held by pidfd from before they are asked to end, so that no
-number can be another process's by the time it is looked at.
+parent becomes heart's child. A heart that was revived is no ancestor of the supervisor that it
+took over, so that supervisors are also found by their command. All are held by pidfd from before
+they are asked to end, so that no number is another process's by the time it is looked at.
 """
 
 import os
@@ -70,14 +71,27 @@ class Processes:
         self.close()
 
 
-def family(pid: int) -> list[int]:
-    """A process and all that descend from it, parents first, as /proc shows them now."""
+def family(*pids: int) -> list[int]:
+    """Processes and all that descend from them, parents first, as /proc shows them now."""
     children: dict[int, list[int]] = {}
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)
-    found = [pid]
+    found = list(pids)
     for member in found:
-        found.extend(children.get(member, ()))
+        found.extend(child for child in children.get(member, ()) if child not in found)
+    return found
+
+
+def started_with(argument: str) -> list[int]:
+    """Processes of this user that have this argument in their command."""
+    found: list[int] = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                if os.fsencode(argument) in file.read().split(b"\0"):
+                    found.append(int(name))
+        except OSError:
+            continue
     return found
 
 

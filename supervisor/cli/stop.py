@@ -14,11 +14,13 @@ from osupervisor.bridge.methods import SYSTEM_STOP
 from osupervisor.supervisor.cli.failure import CliError, NotRunning, TimedOut
 from osupervisor.supervisor.cli.invocation import Invocation, command, heart_pid
 from osupervisor.supervisor.cli.printing import print_json, write
-from osupervisor.supervisor.cli.processes import Processes, family
+from osupervisor.supervisor.cli.processes import Processes, family, started_with
 from osupervisor.supervisor.cli.stop_lock import take_stop_lock
 from osupervisor.supervisor.cli.values import duration
 
 STOP_S = 60.0
+SETTINGS = "settings.json"
+"""What a supervisor is started with, in `<data>/run`."""
 
 _timeout = click.option(
     "--timeout",
@@ -70,7 +72,8 @@ def stop_service(invocation: Invocation, data: str, timeout_s: float) -> list[in
     heart = heart_pid(data)
     if heart is None:
         return _stop_without_heart(invocation, data, deadline)
-    pids = family(heart)
+    supervisors = started_with(os.path.join(data, "run", SETTINGS))
+    pids = family(heart, *(pid for pid in supervisors if pid != heart))
     with Processes(pids) as processes:
         lock = take_stop_lock(data)
         if lock is not None:

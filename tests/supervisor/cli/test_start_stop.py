@@ -148,6 +148,15 @@ def test_stop_reaches_a_heart_that_was_stopped(cli: Cli) -> None:
     assert pid_file.holder(str(cli.folder / "data")) is None
 
 
+def test_stop_waits_for_all_that_a_revived_heart_took_over(cli: Cli) -> None:
+    started = json.loads(start(cli.folder, "--json").stdout)
+    pids = family(started["heart"]["pid"])
+    os.kill(started["heart"]["pid"], signal.SIGKILL)
+    wait_for(lambda: cli.status()["heart"]["pid"] != pids[0])
+    cli.ok("stop")
+    assert all(ended(pid) for pid in pids)
+
+
 def test_two_stops_at_once_both_return_when_all_has_ended(cli: Cli) -> None:
     start(cli.folder)
     command = [SCRIPT, "stop"]
