@@ -73,7 +73,6 @@ class Wal:
     segment_bytes_max: Annotated[Bytes, Ge(64 * KIB), Le(4 * GIB)] = 64 * MIB
     sync_interval_s: Annotated[Seconds, Ge(0.001), Le(60)] = 1.0
     retained_bytes_max: Annotated[Bytes, Ge(64 * KIB), Le(GIB)] = 8 * MIB
-    control_bytes_min: Annotated[Bytes, Ge(4 * KIB), Le(GIB)] = 4 * MIB
     heal_interval_s: Annotated[Seconds, Ge(0.01), Le(60)] = 1.0
 
 
@@ -137,11 +136,9 @@ class Brain:
     start_failures_period_s: Annotated[Seconds, Ge(1), Le(3600)] = 30.0
     shutdown_s: Wait = 5.0
     reattach_timeout_s: Annotated[Seconds, Ge(0.01), Le(60)] = 1.0
-    handover_timeout_s: Annotated[Seconds, Ge(0), Le(10)] = 0.05
     memory_bytes_max: Annotated[Bytes, Ge(0)] = 0
     output_bytes_per_s: Annotated[Bytes, Ge(KIB), Le(GIB)] = MIB
     output_line_bytes_max: Annotated[Bytes, Ge(128), Le(MIB)] = 16 * KIB
-    check_state: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +195,9 @@ class Crashes:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What is counted per op, and where Prometheus may fetch it."""
+    """Where Prometheus may fetch them."""
 
     http: Address = ""
-    ops_max: Annotated[Count, Ge(1), Le(100_000)] = 500
 
 
 @dataclass(frozen=True, slots=True)

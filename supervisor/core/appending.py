@@ -210,7 +210,8 @@ def _begin_checkpoint(context: Context, entry: Entry) -> None:
         execution.confirm(context)
     else:
         return
-    writer.push(port.notify_frame("checkpoint", entry.lsn))
+    level = context.limits.checkpoint_level
+    writer.push(port.notify_frame("checkpoint", entry.lsn, level))
     control = entry.outcome
     context.out.actions.append(BeginCheckpoint(writer.id, entry.lsn, entry.epoch, control))
 

@@ -33,6 +33,8 @@ class Limits:
     wait_timeout_us: int = 60_000_000
     pending_max: int = 100_000
     strikes_max: int = 3
+    checkpoint_level: int = 3
+    """zstd."""
 
 
 class Mode(enum.Enum):

@@ -33,7 +33,7 @@ from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.outgoing import Outgoing
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
 UNREAD_BYTES = 1024 * 1024
 """With more unsent than this the peer is not read from: it reads first."""
 

@@ -36,6 +36,8 @@ class Sample:
     rss_bytes: int = 0
     run_queue_s: float = 0.0
     state: str = ""
+    busy_since_s: float = 0.0
+    """Since when it has taken more than `cpu_share_max` of a CPU; 0: it has not."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Health:
     def __init__(
         self,
         settings: HealthSettings,
+        memory_bytes_max: int,
+        data: Path,
         engine: Engine,
         brains: Brains,
         loop: asyncio.AbstractEventLoop,
@@ -60,6 +64,10 @@ class Health:
     ) -> None:
         self.samples: dict[int, Sample] = {}
         self._settings = settings
+        self._memory_bytes_max = memory_bytes_max
+        self._memory_bytes = psutil.virtual_memory().total
+        self._data = data
+        self._disk_free_bytes = psutil.disk_usage(str(data)).free
         self._engine = engine
         self._brains = brains
         self._loop = loop
@@ -81,10 +89,26 @@ class Health:
         core = self._engine.core
         if core.primary is None and not core.read_only:
             return "unhealthy"
-        quiet = any(s.quiet_s > self._settings.suspicion_s for s in self._silences.values())
-        if core.read_only or quiet:
-            return "degraded"
-        return "healthy"
+        return "degraded" if self.complaints() else "healthy"
+
+    def complaints(self) -> list[str]:
+        """What is not as it should be, in words."""
+        core, settings = self._engine.core, self._settings
+        queue = core.context.queue
+        found = ["the log takes no records"] if core.read_only else []
+        if any(each.quiet_s > settings.suspicion_s for each in self._silences.values()):
+            found.append("a brain gives no sign of life")
+        if len(queue) > settings.queue_share_max * queue.calls_max:
+            found.append(f"{len(queue)} calls wait")
+        if self._disk_free_bytes < settings.disk_free_bytes_min:
+            found.append(f"the disk has {self._disk_free_bytes} bytes left")
+        rss = sum(sample.rss_bytes for sample in self.samples.values())
+        if rss > settings.rss_share_max * self._memory_bytes:
+            found.append(f"the brains take {rss} bytes of memory")
+        limit = time.monotonic() - settings.cpu_period_s
+        if any(0.0 < sample.busy_since_s < limit for sample in self.samples.values()):
+            found.append("a brain keeps a CPU busy")
+        return found
 
     def look(self) -> None:
         """To be called each LOOK_S."""
@@ -148,6 +172,8 @@ class Health:
         process.port.send([port_messages.ping_frame(process.ping_id)])
 
     def _sample(self) -> None:
+        with contextlib.suppress(OSError):
+            self._disk_free_bytes = psutil.disk_usage(str(self._data)).free
         alive = {process.pid for process in self._brains.by_id.values() if process.pid}
         for pid in list(self._processes):
             if pid not in alive:
@@ -165,13 +191,18 @@ class Health:
             if found is None:
                 found = self._processes[process.pid] = psutil.Process(process.pid)
                 found.cpu_percent()
+            before = self.samples.get(process.id)
             with found.oneshot():
-                self.samples[process.id] = Sample(
-                    found.cpu_percent() / 100,
-                    found.memory_info().rss,
-                    _run_queue_s(process.pid),
-                    found.status(),
-                )
+                cpu_share, rss = found.cpu_percent() / 100, found.memory_info().rss
+                sample = Sample(cpu_share, rss, _run_queue_s(process.pid), found.status())
+            if cpu_share > self._settings.cpu_share_max:
+                since_s = 0.0 if before is None else before.busy_since_s
+                sample.busy_since_s = since_s or time.monotonic()
+            self.samples[process.id] = sample
+            if 0 < self._memory_bytes_max < rss and process.killed is None:
+                limit = f"it has {rss} bytes, brain.memory_bytes_max is {self._memory_bytes_max}"
+                self._suspected(process, limit)
+                self._brains.kill(process, Verdict(limit))
 
 
 def _is_stopped(pid: int) -> bool:

@@ -13,7 +13,8 @@ from osupervisor.bridge.errors import FrameTooLargeError
 from osupervisor.bridge.frames import PORT_FRAME_BYTES_MAX, FrameDecoder
 from osupervisor.supervisor.runtime.outgoing import Outgoing
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024
+"""A larger buffer is fresh pages from malloc at each read, which costs more than it saves."""
 LAGGING_BYTES = 16 * 2**20
 """With more unsent than this a follower is taken off the stream until it has read it."""
 

@@ -140,7 +140,15 @@ class Service:
         population = Population(settings.brain.standbys, settings.brain.start_timeout_s)
         self.brains = Brains(self.engine, loop, self.keeper, self.keeper, population)
         self.keeper.brains = self.brains
-        self.health = Health(settings.health, self.engine, self.brains, loop, self._suspected)
+        self.health = Health(
+            settings.health,
+            settings.brain.memory_bytes_max,
+            self._data,
+            self.engine,
+            self.brains,
+            loop,
+            self._suspected,
+        )
         self.engine.executing = self.health.executing
 
     def _wire_clients(self, inheritance: Inheritance, token: str) -> None:
@@ -455,6 +463,7 @@ def _core(settings: Settings, recovered: Recovered) -> Core:
         op_timeout_us=int(settings.op.timeout_s * 1e6),
         wait_timeout_us=int(settings.op.wait_timeout_s * 1e6),
         strikes_max=settings.op.strikes_max,
+        checkpoint_level=settings.checkpoint.level,
     )
     return Core(
         recovered.fold,

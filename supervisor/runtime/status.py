@@ -42,6 +42,7 @@ class Status:
         return {
             "state": self.state(),
             "health": self._health.verdict(),
+            "complaints": self._health.complaints(),
             "reason": context.trouble or self.warning,
             "epoch": fold.epoch,
             "version": VERSION,

@@ -32,7 +32,7 @@ def test_two_underscores_stand_for_the_point() -> None:
         ("OSUPERVISOR_OP__TIMEOUT_S", "5m", "op.timeout_s", 300.0),
         ("OSUPERVISOR_QUEUE_MAX", " 7 ", "queue_max", 7),
         ("OSUPERVISOR_QUEUE_BYTES_MAX", "1MiB", "queue_bytes_max", 1024**2),
-        ("OSUPERVISOR_BRAIN__CHECK_STATE", "YES", "brain.check_state", True),
+        ("OSUPERVISOR_CHAOS__ALLOWED", "YES", "chaos.allowed", True),
         ("OSUPERVISOR_HEART__SPARE", "0", "heart.spare", False),
         ("OSUPERVISOR_HEALTH__RSS_SHARE_MAX", "0.5", "health.rss_share_max", 0.5),
         ("OSUPERVISOR_DURABILITY", "always", "durability", "always"),

@@ -79,7 +79,7 @@ def test_provenance_tells_who_set_each_key(place: Place) -> None:
     assert list(told) == list(CATALOGUE)
     assert told["queue_max"] == "default"
     assert told["data"] == "default"
-    assert told["brain.check_state"] == "profile dev"
+    assert told["op.wait_timeout_s"] == "profile dev"
     assert told["window"] == f"{place.file}:2"
     assert told["op.timeout_s"] == f"{place.file}:4"
     assert told["tape.keep"] == "OSUPERVISOR_TAPE__KEEP"
@@ -243,8 +243,8 @@ def test_a_table_that_is_none_is_refused(place: Place, text: str) -> None:
         ("[checkpoint]\nlevel = 20", "checkpoint.level"),
         ("[health]\nrss_share_max = 0", "health.rss_share_max"),
         ("[health]\nrss_share_max = '101%'", "health.rss_share_max"),
-        ("[brain]\ncheck_state = 'true'", "brain.check_state"),
-        ("[brain]\ncheck_state = 1", "brain.check_state"),
+        ("[heart]\nspare = 'true'", "heart.spare"),
+        ("[heart]\nspare = 1", "heart.spare"),
         ("durability = 'Always'", "durability"),
         ("durability = true", "durability"),
         ("[logs]\nlevel = 'warn'", "logs.level"),

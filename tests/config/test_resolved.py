@@ -80,7 +80,7 @@ def test_a_whole_number_may_stand_for_seconds() -> None:
         changed(op={"timeout_s": "5s"}),
         changed(op={"timeout_s": float("nan")}),
         changed(op={"timeout_s": 10**400}),
-        changed(brain={"check_state": 1}),
+        changed(heart={"spare": 1}),
         changed(data=""),
     ],
 )

@@ -165,13 +165,13 @@ def test_garbage_and_half_frames_and_many_connections_are_survived(shared: Runni
         peer.connect(path)
         return peer
 
-    garbage = [
+    garbage: list[bytes] = [
         os.urandom(2000),
         struct.pack(">I", 2**32 - 1) + b"x" * 100,
         struct.pack(">I", 10) + b"\xc1" * 10,
         struct.pack(">I", 4) + b"\xdd\xff\xff\xff",
         _frame([0, 1, "brain.call", ["add"]]),
-        _frame([0, 1, "no.such.method", []]),
+        _frame([0, 1, "no.such.method", [None]]),
         _frame([7, 7, 7]),
         _frame({"no": "message"}),
         struct.pack(">I", 2000) + b"\x91" * 2000,

@@ -454,7 +454,7 @@ class World:
             match want:
                 case ["load", _]:
                     self._load(brain)
-                case ["checkpoint", int(lsn)]:
+                case ["checkpoint", int(lsn), _]:
                     brain.flush()
                     for checkpoint in self.writing:
                         if checkpoint.lsn == lsn:
