@@ -146,6 +146,22 @@ def test_a_record_that_the_segment_does_not_reach_is_not_found() -> None:
         reader.find(Buffer(segment_of(FIVE)), FIRST + 5)
 
 
+def test_a_scan_reads_nothing_behind_its_end() -> None:
+    class Watched(Buffer):
+        def read(self, offset: int, size: int) -> bytes:
+            assert offset + size <= end
+            return super().read(offset, size)
+
+    content = segment_of(FIVE, zeros=500)
+    end = len(content) - 300
+    source = Watched(content)
+    raw, stop = scan.collect(
+        scan.runs(source, SEGMENT_HEADER_SIZE, FIRST, scan.LSN_MAX, end, scan.walk_raw)
+    )
+    assert raw == [packed(one) for one in FIVE]
+    assert stop.clean and stop.offset == len(content) - 500
+
+
 def test_what_is_no_segment_is_refused() -> None:
     with pytest.raises(CorruptSegmentError):
         list(reader.read_from(Buffer(b"\0" * 1000), 1))

@@ -94,6 +94,24 @@ def test_a_bad_record_is_damage_when_a_later_one_says_that_it_was_durable() -> N
     assert caught.value.hint == "osupervisor wal repair"
 
 
+def test_what_the_records_say_was_durable_need_not_be_written_again() -> None:
+    disk = Disk()
+    begun(disk, one(1), one(2), one(3, synced=2), one(4, synced=2))
+    view = read_log(disk)
+    assert (view.durable_lsn, view.last_lsn) == (2, 4)
+    assert view.raw(view.durable_lsn + 1) == [one(3, synced=2), one(4, synced=2)]
+
+
+def test_a_later_record_in_the_place_of_one_that_was_durable_is_damage() -> None:
+    disk = Disk()
+    begun(disk, one(1), one(3, synced=2))
+    with pytest.raises(
+        DamageError, match="record 3 stands there, but record 3 at offset"
+    ) as caught:
+        read_log(disk)
+    assert caught.value.lsn == 2
+
+
 def test_a_hole_in_what_was_durable_is_damage() -> None:
     disk = Disk()
     begun(disk, one(1), one(2, size=SECTOR), one(3), one(4, synced=2))

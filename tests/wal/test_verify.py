@@ -74,11 +74,20 @@ def test_a_missing_end_is_found_by_the_hint() -> None:
     disk.remove(SEGMENTS[1])
     disk.remove(SEGMENTS[2])
     (damage,) = verify(disk).damage
-    assert (damage.lsn, damage.next_lsn) == (4, None)
+    assert (damage.lsn, damage.next_lsn, damage.segment_lsn) == (4, None, 1)
+    assert damage.offset == disk.open(SEGMENTS[0]).data_end()
     assert hint.HINT_NAME in damage.reason
     disk.remove(SEGMENTS[0])
     (damage,) = verify(disk).damage
-    assert (damage.file, damage.lsn) == (f"disk/{SEGMENTS[0]}", 1)
+    assert (damage.file, damage.offset, damage.lsn) == (f"disk/{SEGMENTS[0]}", 0, 1)
+
+
+def test_a_missing_end_is_placed_in_the_newest_segment() -> None:
+    disk, _ = three_segments()
+    disk.remove(SEGMENTS[2])
+    hint.write(disk, hint.Hint(7, 64, 8))
+    (damage,) = verify(disk).damage
+    assert (damage.file, damage.segment_lsn, damage.lsn) == (f"disk/{SEGMENTS[1]}", 4, 7)
 
 
 def test_a_missing_end_is_found_by_what_the_records_say() -> None:

@@ -134,6 +134,17 @@ def test_bytes_are_counted_since_a_control_record(storage: DirectoryStorage) -> 
     writer.close()
 
 
+def test_bytes_of_records_older_than_the_writer_are_not_counted(
+    storage: DirectoryStorage,
+) -> None:
+    opened(storage).abandon()
+    writer = reopen(storage, BOOT_ID, 0, batch(1, 3), SEGMENT_BYTES_MAX)
+    assert writer.bytes_since(1) == writer.bytes_since(3) == 0
+    writer.append(batch(4, 2), 4)
+    assert writer.bytes_since(1) == sum(map(len, batch(4, 2)))
+    writer.close()
+
+
 def test_bytes_are_counted_across_segments(storage: DirectoryStorage) -> None:
     writer = opened(storage)
     control = encode(1, 1, Kind.CONTROL, 5, 0, b"", b"", b"fold")
