@@ -11,9 +11,10 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from osupervisor.bridge.call import OP_BYTES_MAX, Durability, read_options
+from osupervisor.bridge.call import OP_BYTES_MAX, Durability, parse_call, read_options
 from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
-from osupervisor.bridge.frames import FRAME_BYTES_MAX
+from osupervisor.bridge.frames import FRAME_BYTES_MAX, HEADER_SIZE
+from osupervisor.bridge.identity import CLIENT_BYTES
 from osupervisor.bridge.packing import new_packer
 
 _head = struct.Struct(">I3sI12s").pack
@@ -77,11 +78,25 @@ class CallEncoder:
     __slots__ = ("_client", "_key", "_ops", "_pack")
 
     def __init__(self, client: bytes) -> None:
-        self._client = client
-        self._key = b"\x82\xa3key\x92\xc4\x10" + client + b"\xcf"
         self._pack = new_packer().pack
         self._ops: dict[str, bytes] = {}
         """Packed names of ops that were called before."""
+        self.rename(client)
+
+    def rename(self, client: bytes) -> None:
+        """From now on calls are of this client."""
+        assert len(client) == CLIENT_BYTES, "the library's names have one length"
+        self._client = client
+        self._key = b"\x82\xa3key\x92\xc4\x10" + client + b"\xcf"
+
+    def renamed(self, frame: bytes) -> bytes:
+        """A frame of the library under another name, as one of this client. The number stays."""
+        call = parse_call(frame[HEADER_SIZE:])
+        assert call is not None and isinstance(call.key, tuple), "a call under a library key"
+        name = call.key[0]
+        assert isinstance(name, bytes) and len(name) == CLIENT_BYTES, "a name of the library"
+        at = frame.rindex(name)  # The options stand last; in them it stands once.
+        return frame[:at] + self._client + frame[at + CLIENT_BYTES :]
 
     def frame(
         self, op: str, args: tuple[object, ...], kwargs: dict[str, object], number: int, seen: int

@@ -3,45 +3,48 @@
 Both clients drive it the same way: they tell it what they connected, lost, read and when, and it
 says what to write, what has been answered, and when to come back.
 
-    state       entered by                     left by
-    ---------   ----------------------------   ----------------------------------------------
-    down        start, `lost`, `refused`       `connected`
-    greeting    `connected`, with a token      the answer to kernel.hello: up, or all fail
-    up          `connected`, without a token   `lost`, or nonsense from the service
+    state       entered by             left by
+    ---------   --------------------   -------------------------------------------------------
+    down        start                  `connected`
+    greeting    `connected`            the answer to kernel.hello: up, or all requests fail
+    up          the service's answer   `lost`, or nonsense from the service: down
 
-Entering `up` sends every unanswered request again, in order, each in the very bytes of its first
-sending: the service knows a call by its key and gives the first answer a second time. So each
-request has exactly one outcome:
+The greeting shows the token, where there is one, and tells the service's time, which names are
+made of (`identity`). Entering `up` sends every unanswered request again, in order, each in the
+very bytes of its first sending: the service knows a call by its key and gives the first answer a
+second time. So each request has exactly one outcome:
 
 * its answer, if that is final;
 * after `Overloaded`, `ReadOnly`, `Unavailable` it is sent again under the same key, after a pause
   that doubles, until its deadline, then it fails with that error;
-* at its deadline, never sent: `NotRunningError`; sent: `Timeout`, after a grace in which a
-  `Timeout` of the service itself, which knows more, may arrive;
-* a request that must not be repeated and whose connection broke: `Unavailable`.
+* at its deadline, never sent: `NotRunningError`, or `Timeout` when somebody listens there; sent:
+  `Timeout`, after a grace in which one of the service itself, which knows more, may arrive;
+* a request that must not be repeated and whose connection broke: `Unavailable`;
+* a call whose name the service calls forgotten gets a new name, if this connection is the first
+  that it was sent on: then that answer promises that it was not done. Else it fails.
 
 Times are monotonic seconds, given by the caller.
 """
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 from osupervisor.bridge.call_encoder import CallEncoder, CallOptions
+from osupervisor.bridge.client_errors import not_running, out_of_time, unknown
 from osupervisor.bridge.errors import (
+    PROTOCOL_ERROR,
     RETRYABLE,
     BridgeError,
     FrameTooLargeError,
-    NotRunningError,
     RemoteProtocolError,
-    Timeout,
-    Unavailable,
+    ServiceError,
     from_map,
 )
-from osupervisor.bridge.frames import HEADER_SIZE, FrameDecoder
-from osupervisor.bridge.identity import RENEW_S, Identity
+from osupervisor.bridge.frames import FrameDecoder
+from osupervisor.bridge.identity import Identity
 from osupervisor.bridge.messages import RESPONSE, Notification, Response, parse, request
-from osupervisor.bridge.methods import BRAIN_CALL, KERNEL_HELLO, METHODS, PROTOCOL_VERSION
+from osupervisor.bridge.methods import KERNEL_HELLO, METHODS, PROTOCOL_VERSION
 from osupervisor.bridge.packing import DECODE_ERRORS, unpack
 from osupervisor.bridge.pending import Pending
 from osupervisor.bridge.session import ERROR
@@ -108,20 +111,15 @@ class Exchange(Generic[P]):
         """By number, in order of the first sending; what was refused for now, in order of that."""
         self._unsent: set[int] = set()
         """Numbers that no connection was up for yet."""
-        self._once: set[int] = set()
-        """Numbers of requests that must not be sent a second time."""
-        self._attempts: dict[int, int] = {}
         self._delayed: dict[int, float] = {}
         """Refused for now: number -> when to send it again."""
         self._check_at = _NEVER
         """No request expires before."""
         self._tries = 0
-        """Connections tried since the service last said something."""
+        """Connections tried since the service last answered a request."""
         self._give_up_at: float | None = None
         """Of the first connection; None: not tried yet, or it has been there."""
         self._ever_up = False
-        self._renew_at = 0.0
-        self._clock_offset_us = 0
 
     @property
     def count(self) -> int:
@@ -147,8 +145,8 @@ class Exchange(Generic[P]):
     ) -> P:
         """A new call. Raises LocalProtocolError, and then nothing was done."""
         identity = self.identity
-        if now >= self._renew_at:
-            self._renew(now)
+        if now >= identity.renew_at:
+            self._rename(now)
         number = identity.next_number
         if options is None:
             frame = self._encoder.frame(op, args, kwargs, number, identity.seen)
@@ -156,24 +154,19 @@ class Exchange(Generic[P]):
             frame = self._encoder.frame_with(op, args, kwargs, number, identity.seen, options)
             deadline_s = options.timeout_s or deadline_s
         identity.next_number = number + 1
-        return self._begin(number, frame, now + deadline_s)
-
-    def _renew(self, now: float) -> None:
-        """Take the name of new calls from now on. What is under way keeps the one it was sent
-        with: its bytes are never changed."""
-        if self._renew_at:
-            self.identity.rename(self._clock_offset_us)
-            self._encoder = CallEncoder(self.identity.client)
-        self._renew_at = now + RENEW_S
+        pending = self._begin(number, frame, now + deadline_s)
+        if options is not None and (options.keyless or options.key is not None):
+            pending.troubled().own_key = True
+        return pending
 
     def request(self, method: str, params: list[object], now: float, deadline_s: float) -> P:
         """A new request of another method. Raises LocalProtocolError."""
         frame = request(self.identity.next_number, method, params)
-        number = self.identity.take()
+        pending = self._begin(self.identity.take(), frame, now + deadline_s)
+        pending.troubled().own_key = True
         known = METHODS.get(method)
-        if known is not None and not known.repeatable:
-            self._once.add(number)
-        return self._begin(number, frame, now + deadline_s)
+        pending.troubled().once = known is not None and not known.repeatable
+        return pending
 
     def _begin(self, number: int, frame: bytes, deadline_s: float) -> P:
         pending = self._pending[number] = self._make(number, frame, deadline_s)
@@ -185,6 +178,16 @@ class Exchange(Generic[P]):
             self._check_at = deadline_s
         return pending
 
+    def _rename(self, now: float) -> None:
+        """New calls go under a new name; so do those that were never sent. What was sent keeps the
+        name it was sent under."""
+        self.identity.rename(now)
+        self._encoder.rename(self.identity.client)
+        for number in self._unsent:
+            pending = self._pending[number]
+            if pending.trouble is None or not pending.trouble.own_key:
+                pending.frame = self._encoder.renamed(pending.frame)
+
     def abandon(self, pending: P) -> None:
         """Nobody waits for it any more; its answer will be dropped."""
         if self._pending.get(pending.number) is pending:
@@ -195,36 +198,29 @@ class Exchange(Generic[P]):
         self._decoder = FrameDecoder()
         self._give_up_at = None
         self._ever_up = True
-        self.out.clear()
-        if self._token is None:
-            self._go_up()
-            return
         self.state = State.GREETING
-        introduction = {"token": self._token, "protocol": PROTOCOL_VERSION}
-        self.out.append(request(_HELLO_ID, KERNEL_HELLO, [introduction]))
-
-    def _go_up(self) -> None:
-        self.state = State.UP
-        self._unsent.clear()
-        delayed = self._delayed
-        self.out.extend(
-            pending.frame for number, pending in self._pending.items() if number not in delayed
-        )
+        introduction: dict[str, object] = {"protocol": PROTOCOL_VERSION}
+        if self._token is not None:
+            introduction["token"] = self._token
+        self.out[:] = [request(_HELLO_ID, KERNEL_HELLO, [introduction])]
 
     def lost(self, now: float) -> list[P]:
         """The connection ended. Gives the requests that failed with it.
 
-        The first new try may be made at once if the service had said something on this one.
+        The first new try may be made at once if the service had answered something on this one.
         """
         self._go_down()
         self.connect_at = now + self._pause(self._tries - 1, CONNECT_PAUSE_S)
         self._tries += 1
-        error = "the connection broke before the answer, and it may have been done"
-        hint = "look whether it was, then ask again"
-        return [
-            self._fail(number, Unavailable(error, hint))
-            for number in self._once - self._unsent - self._delayed.keys()
-        ]
+        failed: list[P] = []
+        for number, pending in list(self._pending.items()):
+            if number in self._unsent or number in self._delayed:
+                continue
+            trouble = pending.troubled()
+            trouble.broken = True
+            if trouble.once:
+                failed.append(self._fail(number, unknown()))
+        return failed
 
     def refused(self, now: float, cause: Exception) -> list[P]:
         """A try to connect failed. Gives the requests that failed with it."""
@@ -252,8 +248,8 @@ class Exchange(Generic[P]):
         Where it can't be understood all requests fail with RemoteProtocolError and the state is
         `down`: the connection is of no more use, close it.
         """
-        self._tries = 0
         woken: list[P] = []
+        waiting = len(self._pending)
         fault: RemoteProtocolError | None = None
         try:
             bodies = self._decoder.feed(data)
@@ -263,6 +259,8 @@ class Exchange(Generic[P]):
             self._receive_all(bodies, now, woken)
         except RemoteProtocolError as error:
             fault = error
+        if len(self._pending) < waiting:
+            self._tries = 0
         if fault is not None:
             woken += self._break_off(fault, now)
         return woken
@@ -275,7 +273,7 @@ class Exchange(Generic[P]):
                 kind, number, error, value = unpack(body)
                 pending = pendings[number]
             except _NO_ANSWER:
-                self._receive_other(body, woken)
+                self._receive_other(body, now, woken)
                 continue
             if error is not None or kind != RESPONSE:
                 self._receive_error(body, now, woken)
@@ -286,9 +284,6 @@ class Exchange(Generic[P]):
             pending.frame = b""  # Whoever keeps a million replies doesn't keep their requests.
             if pending.waiter is not None:
                 woken.append(pending)
-        if self._attempts or self._once:
-            self._attempts = {n: a for n, a in self._attempts.items() if n in pendings}
-            self._once &= pendings.keys()
 
     def _break_off(self, fault: RemoteProtocolError, now: float) -> list[P]:
         self._go_down()
@@ -300,26 +295,42 @@ class Exchange(Generic[P]):
         if not isinstance(message, Response):
             raise RemoteProtocolError("the service sent a request", "is it another program?")
         error = from_map(message.error)
-        if error.code in RETRYABLE and self._retries and self._delay(message.id, now):
+        pending = self._pending[message.id]
+        if error.code in RETRYABLE and self._retries and self._delay(pending, now):
+            return
+        if error.data.get("forgotten") is True and self._send_renamed(pending, error, now):
             return
         woken.append(self._fail(message.id, error))
 
-    def _delay(self, number: int, now: float) -> bool:
+    def _delay(self, pending: P, now: float) -> bool:
         """Whether there is time to send it again; then it will be."""
-        attempt = self._attempts.get(number, 0)
-        again_at = now + self._pause(attempt, RETRY_PAUSE_S)
-        if again_at >= self._pending[number].deadline_s:
+        trouble = pending.troubled()
+        again_at = now + self._pause(trouble.refusals, RETRY_PAUSE_S)
+        if again_at >= pending.deadline_s:
             return False
-        self._attempts[number] = attempt + 1
-        self._delayed[number] = again_at
+        trouble.refusals += 1
+        self._delayed[pending.number] = again_at
         return True
 
-    def _receive_other(self, body: bytes, woken: list[P]) -> None:
+    def _send_renamed(self, pending: P, error: ServiceError, now: float) -> bool:
+        """Whether it will be sent again under a new name, as its own is too old for the service."""
+        trouble = pending.troubled()
+        if error.code != PROTOCOL_ERROR or trouble.broken or trouble.own_key:
+            return False
+        self._rename(now)
+        pending.frame = self._encoder.renamed(pending.frame)
+        if trouble.renamed:
+            return self._delay(pending, now)
+        trouble.renamed = True
+        self.out.append(pending.frame)
+        return True
+
+    def _receive_other(self, body: bytes, now: float, woken: list[P]) -> None:
         """A message that answers nothing we wait for: late, about the connection, or nonsense."""
         message = parse(body)
         if isinstance(message, Response):
             if message.id == _HELLO_ID:
-                self._greeted(message, woken)
+                self._greeted(message, now, woken)
         elif isinstance(message, Notification):
             if message.method == ERROR:
                 error = from_map(message.params[0] if message.params else None)
@@ -327,13 +338,24 @@ class Exchange(Generic[P]):
         else:
             raise RemoteProtocolError("the service sent a request", "is it another program?")
 
-    def _greeted(self, hello: Response, woken: list[P]) -> None:
-        if hello.error is None:
-            if self.state is State.GREETING:
-                self._go_up()
-        else:  # Also of a service that answers with id 0 what it can't read an id of.
+    def _greeted(self, hello: Response, now: float, woken: list[P]) -> None:
+        if hello.error is not None:  # Also of a service that answers so what has no id.
             error = from_map(hello.error)
             woken.extend(self.fail_all(lambda: error))
+        elif self.state is State.GREETING:
+            said = cast("dict[object, object]", hello.result)
+            service_us = said.get("now_us") if isinstance(hello.result, dict) else None
+            if isinstance(service_us, int) and self.identity.learn(service_us, now):
+                self._rename(now)
+            self._go_up()
+
+    def _go_up(self) -> None:
+        self.state = State.UP
+        self._unsent.clear()
+        delayed = self._delayed
+        self.out.extend(
+            pending.frame for number, pending in self._pending.items() if number not in delayed
+        )
 
     def next_at(self, *, connecting: bool = False) -> float:
         """When `tick` has something to do, or, while down, a new try to connect is due (not so
@@ -355,7 +377,9 @@ class Exchange(Generic[P]):
             sent = number not in self._unsent
             expires_at = pending.deadline_s + (GRACE_S if sent else 0.0)
             if now >= expires_at:
-                expired.append(self._fail(number, _expired(pending.frame, sent)))
+                reached = self.state is not State.DOWN
+                error = out_of_time(pending.frame, sent=sent, reached=reached)
+                expired.append(self._fail(number, error))
             else:
                 self._check_at = min(self._check_at, expires_at)
         return expired
@@ -376,8 +400,6 @@ class Exchange(Generic[P]):
         pending = self._pending.pop(number)
         self.identity.settle(number)
         self._unsent.discard(number)
-        self._once.discard(number)
-        self._attempts.pop(number, None)
         self._delayed.pop(number, None)
         return pending
 
@@ -388,28 +410,3 @@ class Exchange(Generic[P]):
         if attempt < 0:
             return 0.0
         return min(longest, first * 2.0 ** min(attempt, 30)) * (0.5 + self._jitter() / 2)
-
-
-def not_running(cause: Exception) -> NotRunningError:
-    """The error for a service that can't be reached."""
-    return NotRunningError(f"no service answers there: {cause}", "start it with: osupervisor start")
-
-
-def _expired(frame: bytes, sent: bool) -> BridgeError:
-    name = _name(frame)
-    if not sent:
-        return NotRunningError(
-            f"{name} was not sent: there was no connection until its deadline",
-            "osupervisor status tells whether the service runs",
-        )
-    return Timeout(
-        f"{name} was not answered until its deadline",
-        "it may still be executed: call with a key of your own, and the same key finds out",
-        {"where": "client"},
-    )
-
-
-def _name(frame: bytes) -> str:
-    message: list[Any] = unpack(frame[HEADER_SIZE:])
-    method: str = message[2]
-    return f"{message[3][0]}()" if method == BRAIN_CALL else method

@@ -1,10 +1,14 @@
 """Who a client is to the service: its name, the numbers of its calls, what it has seen.
 
-    name   | unix time in microseconds, u64 big-endian | 8 random bytes |
+        byte  0                                  8               16
+              +----------------------------------+---------------+
+              | the service's time, us, u64 BE   | random        |
+              +----------------------------------+---------------+
 
-A name begins with the time of its making: so the service can tell a client that it has never heard
-of from one that it has forgotten, and never takes a call of the latter for new. A name is used for
-new calls for RENEW_S, far less than the service remembers it; the numbers go on under the next one.
+A name begins with the time of its making, by the service's clock (`kernel.hello` tells it). So the
+service can tell a client that it has never heard of from one that it has forgotten, and never takes
+a call of the latter for new. A name is used for new calls for RENEW_S, far less than the service
+remembers it; the numbers go on under the next one.
 
 A call's key is `[client, number]`. `seen` goes with every call and says: I have every answer below
 this number. The service then forgets those answers, and refuses late copies of those calls. A
@@ -19,27 +23,51 @@ import time
 from typing import Final
 
 CLIENT_BYTES: Final = 16
-"""Time, and 64 random bits: no two clients of one microsecond are alike for long odds."""
+RANDOM_BYTES: Final = 8
+"""Two names of one microsecond are alike once in 10^19."""
 RENEW_S: Final = 60.0
 """A tenth of the window (idempotency.window_s, 600) in which a silent client is remembered."""
+JUMP_US: Final = 1_000_000
+"""What a service's clock may go wrong against ours between two connections."""
+_NEVER: Final = float("inf")
+
+
+def new_name(service_us: int) -> bytes:
+    """A name of the time `service_us`, in microseconds since 1970 by the service's clock."""
+    return service_us.to_bytes(CLIENT_BYTES - RANDOM_BYTES, "big") + os.urandom(RANDOM_BYTES)
 
 
 class Identity:
-    """One client's name and numbers. Not for several threads at once."""
+    """One client's name and numbers. Not for several threads at once.
 
-    __slots__ = ("_ahead", "client", "next_number", "seen")
+    Times are monotonic seconds, given by the caller, once `learn` has told what the service's
+    clock says. Until then the name is of this machine's clock.
+    """
+
+    __slots__ = ("_ahead", "_offset_us", "client", "next_number", "renew_at", "seen")
 
     def __init__(self, client: bytes | None = None) -> None:
-        self.client = new_name() if client is None else client
+        self.client = new_name(time.time_ns() // 1000) if client is None else client
+        self.renew_at = _NEVER
+        """From then on new calls want a new name. Never: the name is not of the service's clock."""
         self.next_number = 1
         self.seen = 1
         """Every number below it is settled."""
+        self._offset_us = 0
         self._ahead: set[int] = set()
         """Settled numbers above `seen`: answers that overtook others."""
 
-    def rename(self, offset_us: int = 0) -> None:
-        """Go on under a new name. `offset_us`: by how much the service's clock is ahead of ours."""
-        self.client = new_name(offset_us)
+    def learn(self, service_us: int, now: float) -> bool:
+        """The service's clock says `service_us` now. Whether the name is of another clock."""
+        offset_us = service_us - int(now * 1e6)
+        known = self.renew_at != _NEVER and abs(offset_us - self._offset_us) < JUMP_US
+        self._offset_us = offset_us
+        return not known
+
+    def rename(self, now: float) -> None:
+        """Go on under a new name, of this time."""
+        self.client = new_name(max(0, self._offset_us + int(now * 1e6)))
+        self.renew_at = now + RENEW_S
 
     def take(self) -> int:
         """The number of the next call."""
@@ -57,8 +85,3 @@ class Identity:
             self._ahead.remove(number)
             number += 1
         self.seen = number
-
-
-def new_name(offset_us: int = 0) -> bytes:
-    """A name for a client that begins now."""
-    return (time.time_ns() // 1000 + offset_us).to_bytes(8, "big") + os.urandom(CLIENT_BYTES - 8)

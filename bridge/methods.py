@@ -95,7 +95,7 @@ OPTIONS_SCHEMA: Final[Schema] = {
 _ALL: Final = (
     Method(
         KERNEL_HELLO,
-        "Introduces a client. Needed over TCP only, where it carries the token and comes first.",
+        "Tells the service's clock. Required over TCP, where it carries the token and comes first.",
         {
             "type": "object",
             "properties": {
@@ -103,6 +103,7 @@ _ALL: Final = (
                 "version": _TEXT,
                 "protocol": _COUNT,
                 "frame_bytes_max": _COUNT,
+                "now_us": _COUNT,
             },
         },
         params=(

@@ -1,5 +1,6 @@
 """One request of a client, from its first sending to its outcome. A value with room for both."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from osupervisor.bridge.errors import BridgeError
@@ -8,20 +9,37 @@ WAITING: Final = object()
 """The value of what has no outcome yet."""
 
 
+@dataclass(slots=True)
+class Trouble:
+    """What was not as usual with a request so far. Most have none."""
+
+    once: bool = False
+    """It must not be sent a second time."""
+    broken: bool = False
+    """It was sent on a connection that broke before the answer: it may have been done."""
+    refusals: int = 0
+    """How often the service couldn't take it."""
+    own_key: bool = False
+    """Its key is the caller's, or none: the library can't give it another."""
+    renamed: bool = False
+    """It goes under another name than the one it was first sent with."""
+
+
 class Pending:
     """A request in flight. `value` is set, or `fail` called: once, and not both."""
 
-    __slots__ = ("deadline_s", "error", "frame", "number", "value", "waiter")
+    __slots__ = ("deadline_s", "error", "frame", "number", "trouble", "value", "waiter")
 
     def __init__(self, number: int, frame: bytes, deadline_s: float) -> None:
         self.number = number
         """Its id on the wire and, of a call, its key's number."""
         self.frame = frame
-        """Its bytes, to be sent again as they are. Empty once it is answered."""
+        """Its bytes, to be sent again as they are. Empty once there is an outcome."""
         self.deadline_s = deadline_s
         """Monotonic seconds. Until then it is sent again where that helps."""
         self.value: Any = WAITING
         self.error: BridgeError | None = None
+        self.trouble: Trouble | None = None
         self.waiter: Any = None
         """Whatever the shell wakes when the outcome is there. None: it looks by itself."""
 
@@ -29,6 +47,12 @@ class Pending:
     def done(self) -> bool:
         """Whether there is an outcome."""
         return self.value is not WAITING
+
+    def troubled(self) -> Trouble:
+        """Its troubles, to be added to."""
+        if self.trouble is None:
+            self.trouble = Trouble()
+        return self.trouble
 
     def fail(self, error: BridgeError) -> None:
         """The outcome is an error."""

@@ -9,9 +9,11 @@ from collections import Counter
 from typing import Any, cast
 
 from osupervisor.bridge.call import Call, CallKey
-from osupervisor.bridge.errors import OpFailed, OpNotFound
+from osupervisor.bridge.errors import OpFailed, OpNotFound, ProtocolError
 from osupervisor.bridge.messages import answer, outcome_of_error, outcome_of_result
 from tests.bridge.calls import unpacked
+
+FORGOTTEN = ProtocolError("silent for too long", data={"forgotten": True}).to_map()
 
 
 class Ledger:
@@ -20,6 +22,10 @@ class Ledger:
     def __init__(self) -> None:
         self.adds = 0
         self.executions: Counter[CallKey | None] = Counter()
+        self.tags: Counter[object] = Counter()
+        """How often `add` took effect with each first argument."""
+        self.horizon_us = -1
+        """Clients whose names are not younger may have been forgotten."""
         self._done: dict[CallKey, tuple[bytes, bytes]] = {}
         self._seen: dict[object, int] = {}
 
@@ -30,6 +36,8 @@ class Ledger:
             client, number = key
             if number < self._seen.get(client, 0):
                 return None
+            if client not in self._seen and self._is_old(client):
+                return answer(call.id, outcome_of_error(FORGOTTEN))
             self._forget(client, call.seen)
         if key is not None and key in self._done:
             params, outcome = self._done[key]
@@ -46,8 +54,17 @@ class Ledger:
         """Keys whose outcome is kept."""
         return len(self._done)
 
+    def forget_all(self, now_us: int) -> None:
+        """What happens to clients that were silent for the whole window."""
+        self._seen.clear()
+        self._done.clear()
+        self.horizon_us = now_us
+
+    def _is_old(self, client: object) -> bool:
+        return isinstance(client, bytes) and int.from_bytes(client[:8], "big") <= self.horizon_us
+
     def _forget(self, client: object, seen: int) -> None:
-        if seen > self._seen.get(client, 0):
+        if seen >= self._seen.setdefault(client, 0):
             self._seen[client] = seen
             for key in [key for key in self._done if key[0] == client and is_below(key, seen)]:
                 del self._done[key]
@@ -57,6 +74,7 @@ class Ledger:
         match op:
             case "add":
                 self.adds += kwargs.get("n", 1)
+                self.tags[args[0]] += 1
                 return outcome_of_result(self.adds)
             case "load":
                 return outcome_of_result(self.adds)

@@ -6,6 +6,7 @@ What it breaks is said per connection, in the order in which they come; later on
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -43,6 +44,7 @@ class Service:
         token: str | None = None,
         listener: socket.socket | None = None,
         refusals: Sequence[bytes] = (),
+        silent: bool = False,
     ) -> None:
         self.path = path
         self.ledger = Ledger()
@@ -51,6 +53,8 @@ class Service:
         self._breaks = list(breaks)
         self._refusals = list(refusals)
         """Outcomes that the first calls get instead of being executed."""
+        self.silent = silent
+        """Whether it greets and then answers nothing."""
         self._token = token
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -142,12 +146,16 @@ class Service:
         with self._lock:
             for event in session.receive(data):
                 if isinstance(event, Call):
-                    answers += self._call(event)
+                    answers += b"" if self.silent else self._call(event)
                 elif isinstance(event, Refusal):
                     answers += event.frame
                 else:
                     self.requests.append(event.method)
-                    answers += messages.response(event.id, self._result(event.method, event.params))
+                    if event.method == "kernel.hello":
+                        answers += greeting(event.id)
+                    else:
+                        result = self._result(event.method, event.params)
+                        answers += messages.response(event.id, result)
         return answers
 
     def _call(self, call: Call) -> bytes:
@@ -167,3 +175,9 @@ class Service:
                 return "up 1\n"
             case _:
                 return {"state": "ready"}
+
+
+def greeting(request_id: int) -> bytes:
+    """The answer to kernel.hello: always of one length."""
+    said = {"service": "test", "protocol": 1, "now_us": time.time_ns() // 1000}
+    return messages.response(request_id, said)

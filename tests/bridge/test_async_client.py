@@ -27,7 +27,7 @@ from osupervisor.bridge.errors import (
     Unavailable,
 )
 from osupervisor.bridge.messages import outcome_of_error
-from tests.bridge.service import Break, Service
+from tests.bridge.service import Break, Service, greeting
 
 Run = Callable[[Callable[[AsyncClient], Awaitable[None]]], None]
 NOT_NOW = [outcome_of_error(kind("not now").to_map()) for kind in (Overloaded, Unavailable)]
@@ -187,7 +187,7 @@ def test_deadlines_are_kept_side_by_side(run: Run, tmp_path: Path) -> None:
         late = await asyncio.gather(*(ask(client, t) for t in (0.5, 0.05, 0.3)))
         assert all(1.0 <= delay_s < 2.5 for delay_s in late)
 
-    with listen_unix(tmp_path / "s"):
+    with Service(tmp_path / "s", silent=True):
         run(test)
 
 
@@ -251,7 +251,7 @@ def test_an_answer_in_single_bytes_is_put_together(run: Run, tmp_path: Path) -> 
             connection, _ = await loop.sock_accept(listener)
             connection.setblocking(False)
             await loop.sock_recv(connection, 65_536)
-            for byte in messages.response(1, "slow"):
+            for byte in greeting(0) + messages.response(1, "slow"):
                 await loop.sock_sendall(connection, bytes([byte]))
             await finished.wait()
             connection.close()

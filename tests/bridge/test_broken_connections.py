@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from osupervisor.bridge import messages
 from osupervisor.bridge.call_encoder import CallEncoder
+from osupervisor.bridge.identity import CLIENT_BYTES
 from osupervisor.bridge.messages import answer, outcome_of_result
 from tests.bridge.clients import ALL, Adds, async_tasks, one_by_one, pipelined, uvloop_pipelined
-from tests.bridge.service import Break, Service, Where
+from tests.bridge.service import Break, Service, Where, greeting
 
-REQUEST_BYTES = len(CallEncoder(bytes(12)).frame("add", ("hits",), {}, 1, 1))
+REQUEST_BYTES = len(CallEncoder(bytes(CLIENT_BYTES)).frame("add", ("hits",), {}, 1, 1))
 ANSWER_BYTES = len(answer(1, outcome_of_result(1)))
+HELLO_BYTES = len(messages.request(0, "kernel.hello", [{"protocol": 1}]))
+GREETING_BYTES = len(greeting(0))
 
 
 def check(service: Service, adds: Adds, count: int) -> None:
@@ -32,7 +36,10 @@ def test_calls_are_answered(tmp_path: Path, adds: Adds) -> None:
 @pytest.mark.parametrize("adds", [one_by_one, async_tasks])
 @pytest.mark.parametrize("where", ["read", "executed", "written"])
 def test_a_break_at_every_byte_of_one_call(tmp_path: Path, adds: Adds, where: Where) -> None:
-    whole = ANSWER_BYTES if where == "written" else REQUEST_BYTES
+    if where == "written":
+        whole = GREETING_BYTES + ANSWER_BYTES
+    else:
+        whole = HELLO_BYTES + REQUEST_BYTES
     for size in range(whole + 1):
         point = Break(where, size)
         with Service(tmp_path / "s", [point]) as service:
@@ -43,7 +50,7 @@ def test_a_break_at_every_byte_of_one_call(tmp_path: Path, adds: Adds, where: Wh
 @pytest.mark.parametrize("where", ["read", "executed", "written"])
 def test_a_break_in_the_midst_of_many_calls(tmp_path: Path, adds: Adds, where: Where) -> None:
     each = ANSWER_BYTES if where == "written" else REQUEST_BYTES
-    for size in range(0, 6 * each, 1 + each // 3):
+    for size in range(0, HELLO_BYTES + 6 * each, 1 + each // 3):
         point = Break(where, size)
         with Service(tmp_path / "s", [point]) as service:
             check(service, adds, 6)

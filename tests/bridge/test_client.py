@@ -27,7 +27,7 @@ from osupervisor.bridge.errors import (
 )
 from osupervisor.bridge.link import Reply
 from osupervisor.bridge.messages import outcome_of_error
-from tests.bridge.service import Break, Service
+from tests.bridge.service import Break, Service, greeting
 
 NOT_NOW = [outcome_of_error(kind("not now").to_map()) for kind in (Overloaded, Unavailable)]
 
@@ -191,16 +191,25 @@ def test_a_refusal_is_raised_at_the_deadline_or_at_once(tmp_path: Path) -> None:
 
 
 def test_a_call_without_an_answer_times_out_and_the_next_is_served(tmp_path: Path) -> None:
-    with listen_unix(tmp_path / "s") as listener:
-        with Client(tmp_path / "s") as client:
-            before = time.monotonic()
-            with pytest.raises(Timeout):
-                client.with_options(timeout_s=0.1).add("hits")
-            assert 1.0 < time.monotonic() - before < 3.0
-            connection, _ = listener.accept()
-            connection.close()
-            with Service(tmp_path / "s", listener=listener.dup()):
-                assert client.add("hits") == 1
+    with Service(tmp_path / "s", silent=True) as service, Client(tmp_path / "s") as client:
+        before = time.monotonic()
+        with pytest.raises(Timeout, match="may still be executed"):
+            client.with_options(timeout_s=0.1).add("hits")
+        assert 1.0 < time.monotonic() - before < 3.0
+        service.silent = False
+        assert client.add("hits") == 1
+
+
+def test_a_service_that_does_not_greet_is_not_waited_for_longer_than_asked(tmp_path: Path) -> None:
+    with listen_unix(tmp_path / "s") as listener, Client(tmp_path / "s") as client:
+        before = time.monotonic()
+        with pytest.raises(Timeout, match="nothing was done"):
+            client.with_options(timeout_s=0.1).add("hits")
+        assert 0.1 < time.monotonic() - before < 1.0
+        connection, _ = listener.accept()
+        connection.close()
+        with Service(tmp_path / "s", listener=listener.dup()):
+            assert client.add("hits") == 1
 
 
 def test_a_client_with_a_timeout_has_it_for_every_call(tmp_path: Path) -> None:
@@ -287,7 +296,7 @@ def test_two_clients_get_their_own_answers(service: Service) -> None:
 
 
 def test_a_deadline_is_kept_by_each_of_many_threads(tmp_path: Path) -> None:
-    with listen_unix(tmp_path / "s"), Client(tmp_path / "s") as client:
+    with Service(tmp_path / "s", silent=True), Client(tmp_path / "s") as client:
         delays: dict[float, float] = {}
 
         def ask(timeout_s: float) -> None:
@@ -378,8 +387,11 @@ GARBAGE = [
 ]
 
 
+@pytest.mark.parametrize("greets", [False, True])
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_a_peer_that_speaks_nonsense_is_told_apart(tmp_path: Path, garbage: bytes) -> None:
+def test_a_peer_that_speaks_nonsense_is_told_apart(
+    tmp_path: Path, garbage: bytes, greets: bool
+) -> None:
     with listen_unix(tmp_path / "s") as listener, Client(tmp_path / "s") as client:
 
         def serve() -> None:
@@ -387,6 +399,9 @@ def test_a_peer_that_speaks_nonsense_is_told_apart(tmp_path: Path, garbage: byte
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65_536)
+                if greets:
+                    connection.sendall(greeting(0))
+                    connection.recv(65_536)
                 connection.sendall(garbage)
 
         peer = threading.Thread(target=serve)
@@ -406,7 +421,7 @@ def test_an_answer_in_single_bytes_is_put_together(tmp_path: Path) -> None:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65_536)
-                for byte in messages.response(1, "slow"):
+                for byte in greeting(0) + messages.response(1, "slow"):
                     connection.sendall(bytes([byte]))
 
         peer = threading.Thread(target=serve)

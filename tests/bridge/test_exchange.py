@@ -28,10 +28,12 @@ from osupervisor.bridge.exchange import (
     State,
 )
 from osupervisor.bridge.frames import split
+from osupervisor.bridge.identity import RENEW_S
 from osupervisor.bridge.messages import Request, parse
 from osupervisor.bridge.pending import Pending
 
 NEVER = float("inf")
+SERVICE_US = 1_000_000_000_000_000
 
 
 def exchange(
@@ -39,8 +41,15 @@ def exchange(
 ) -> Exchange[Pending]:
     made = Exchange(Pending, lambda: 1.0, token=token, retries=retries)
     if up:
-        made.connected()
+        connect(made)
     return made
+
+
+def connect(asker: Exchange[Pending], now: float = 0.0, service_us: int = SERVICE_US) -> None:
+    """A connection is made, and the service greets."""
+    asker.connected()
+    asker.out.clear()
+    asker.receive(messages.response(0, {"now_us": service_us}), now)
 
 
 def ask(asker: Exchange[Pending], now: float = 0.0, options: CallOptions | None = None) -> Pending:
@@ -123,10 +132,94 @@ def test_every_unanswered_call_is_sent_again_in_order_and_in_the_same_bytes() ->
     frames = [ask(asker).frame for _ in range(5)]
     asker.receive(messages.response(2, None), 0.0)
     asker.lost(0.0)
-    frames.append(ask(asker).frame)
+    late = ask(asker)
     assert asker.out == []
-    asker.connected()
-    assert asker.out == frames[:1] + frames[2:]
+    connect(asker)
+    assert asker.out == [*frames[:1], *frames[2:], late.frame]
+
+
+def name_of(frame: bytes) -> bytes:
+    call = parse_call(frame[4:])
+    assert call is not None and isinstance(call.key, tuple) and isinstance(call.key[0], bytes)
+    return call.key[0]
+
+
+def time_of(frame: bytes) -> int:
+    return int.from_bytes(name_of(frame)[:8], "big")
+
+
+def test_names_are_of_the_services_time() -> None:
+    asker = exchange(up=False)
+    early = ask(asker)
+    own = asker.call("add", (), {}, 0.0, CallOptions(key=("c" * 16, 2)))
+    keyless = asker.call("load", (), {}, 0.0, CallOptions(keyless=True))
+    connect(asker, 3.0)
+    assert time_of(early.frame) == SERVICE_US
+    assert asker.out == [early.frame, own.frame, keyless.frame]
+    assert b"c" * 16 in own.frame
+    later = ask(asker, 3.0 + RENEW_S)
+    assert time_of(later.frame) == SERVICE_US + int(RENEW_S * 1e6)
+    assert name_of(ask(asker, 4.0 + RENEW_S).frame) == name_of(later.frame)
+
+
+def test_a_name_outlives_a_connection_unless_the_services_clock_jumped() -> None:
+    asker = exchange()
+    first = name_of(ask(asker).frame)
+    asker.lost(5.0)
+    connect(asker, 5.0, SERVICE_US + 5_000_000)
+    assert name_of(ask(asker, 5.0).frame) == first
+    asker.lost(6.0)
+    connect(asker, 6.0, SERVICE_US // 2)
+    assert time_of(ask(asker, 6.0).frame) == SERVICE_US // 2
+
+
+def test_a_service_that_does_not_tell_its_time_gets_names_of_ours() -> None:
+    asker = exchange(up=False)
+    pending = ask(asker)
+    frame = pending.frame
+    results: list[object] = [{}, None, [], {"now_us": "late"}]
+    for result in results:
+        asker.connected()
+        asker.receive(messages.response(0, result), 0.0)
+        assert pending.frame == frame and asker.state.value == "up"
+        asker.lost(0.0)
+
+
+FORGOTTEN = ProtocolError("silent for too long", data={"forgotten": True}).to_map()
+
+
+def test_a_forgotten_name_is_replaced_when_the_call_cannot_have_been_done() -> None:
+    asker = exchange()
+    first, second = ask(asker), ask(asker, options=CallOptions(session="s", durability="always"))
+    before, name = calls(asker), name_of(first.frame)
+    failures = messages.failure(1, FORGOTTEN) + messages.failure(2, FORGOTTEN)
+    assert asker.receive(failures, 7.0) == []
+    again = calls(asker)
+    assert [call[:3] + call[4:] for call in again] == [call[:3] + call[4:] for call in before]
+    assert name_of(first.frame) != name
+    assert time_of(second.frame) == SERVICE_US + 7_000_000
+    assert asker.receive(messages.failure(1, FORGOTTEN), 7.0) == []
+    assert asker.out == [] and asker.next_at() > 7.0
+    asker.tick(7.0 + RETRY_PAUSE_S[0])
+    assert asker.out == [first.frame]
+    assert asker.receive(messages.failure(1, FORGOTTEN), DEADLINE_S - 0.01) == [first]
+    assert isinstance(error_of(first), ProtocolError)
+
+
+def test_a_forgotten_name_is_final_when_the_call_may_have_been_done() -> None:
+    asker = exchange()
+    pending = ask(asker)
+    asker.lost(0.0)
+    connect(asker)
+    assert asker.receive(messages.failure(1, FORGOTTEN), 0.0) == [pending]
+    assert isinstance(error_of(pending), ProtocolError)
+
+
+def test_a_forgotten_key_of_the_caller_is_final() -> None:
+    asker = exchange()
+    pending = asker.call("add", (), {}, 0.0, CallOptions(key=("name", 7)))
+    assert asker.receive(messages.failure(1, FORGOTTEN), 0.0) == [pending]
+    assert isinstance(error_of(pending), ProtocolError)
 
 
 def test_a_refused_call_is_sent_again_after_pauses_that_double() -> None:
@@ -153,12 +246,12 @@ def test_a_refused_call_waits_for_its_pause_also_when_the_connection_breaks() ->
     refused, other = ask(asker), ask(asker)
     asker.receive(refuse(1), 0.0)
     asker.lost(0.0)
-    asker.connected()
+    connect(asker)
     assert asker.out == [other.frame]
     asker.out.clear()
     asker.lost(0.0)
     asker.tick(5.0)
-    asker.connected()
+    connect(asker)
     assert asker.out == [refused.frame, other.frame]
 
 
@@ -188,7 +281,9 @@ def test_a_call_without_an_answer_times_out_after_a_grace(timeout_s: float | Non
     assert asker.next_at() == deadline + GRACE_S
     assert asker.tick(deadline + GRACE_S) == [pending]
     error = cast(Timeout, error_of(pending))
-    assert error.data == {"where": "client"} and "add() was not answered" in str(error)
+    assert error.data == {"where": "client", "sent": True} and "add() was not answered" in str(
+        error
+    )
     assert asker.next_at() == NEVER
     assert asker.identity.seen == 2
 
@@ -200,6 +295,15 @@ def test_a_call_that_was_never_sent_has_not_been_done() -> None:
     assert asker.next_at() == 2.0
     assert asker.tick(2.0) == [pending]
     assert isinstance(error_of(pending), NotRunningError)
+
+
+def test_a_call_that_waits_for_a_greeting_has_not_been_done() -> None:
+    asker = exchange(up=False)
+    pending = ask(asker, options=CallOptions(timeout_s=2.0))
+    asker.connected()
+    assert asker.tick(2.0) == [pending]
+    error = cast(Timeout, error_of(pending))
+    assert error.data == {"where": "client", "sent": False} and "nothing was done" in str(error)
 
 
 def test_a_first_connection_is_tried_for_a_while() -> None:
@@ -237,7 +341,7 @@ def test_a_connection_that_worked_is_made_again_at_once_and_one_that_did_not_aft
     asker.lost(10.0)
     assert asker.connect_at == 10.0
     for _ in range(3):
-        asker.connected()
+        connect(asker)
         before = asker.connect_at
         asker.lost(10.0)
         assert asker.connect_at > before
@@ -250,7 +354,7 @@ def test_what_must_not_be_repeated_fails_when_its_connection_breaks() -> None:
     call = ask(asker)
     assert asker.lost(1.0) == [stop]
     assert isinstance(error_of(stop), Unavailable)
-    asker.connected()
+    connect(asker)
     assert asker.out == [status.frame, call.frame]
 
 
@@ -259,7 +363,7 @@ def test_what_must_not_be_repeated_waits_while_it_was_not_sent() -> None:
     stop = asker.request("system.stop", [], 0.0, 9.0)
     assert asker.refused(0.0, ConnectionRefusedError()) == []
     assert asker.lost(0.0) == []
-    asker.connected()
+    connect(asker)
     assert asker.out == [stop.frame]
     assert asker.receive(messages.response(1, {}), 0.0) == [] and stop.outcome() == {}
     assert asker.lost(0.0) == []

@@ -1,9 +1,11 @@
 """The exchange against a service and a network that lose, repeat, delay and refuse, from a seed.
 
 Every step is one of: a call is made; some bytes go one way; the connection breaks, and what the
-service has not read yet is lost or read later; the service refuses a call for now; time passes. In
-the end the network heals, and then each call must have had exactly one outcome, its own, and have
-been executed exactly once.
+service has not read yet is lost or read later; the service refuses a call for now; it forgets all
+clients, as it does with silent ones; time passes. The service's clock may be years away from ours.
+In the end the network heals, and then each call must have had exactly one outcome, its own, and
+have been executed exactly once; a call whose client was forgotten while its answer was on the way
+may fail instead, and has been executed at most once.
 """
 
 import random
@@ -12,9 +14,9 @@ import pytest
 
 from osupervisor.bridge import messages
 from osupervisor.bridge.call import Call
-from osupervisor.bridge.errors import Overloaded, ReadOnly, Unavailable
+from osupervisor.bridge.errors import Overloaded, ProtocolError, ReadOnly, Unavailable
 from osupervisor.bridge.exchange import Exchange, State
-from osupervisor.bridge.identity import Identity
+from osupervisor.bridge.identity import RENEW_S, Identity
 from osupervisor.bridge.messages import Request
 from osupervisor.bridge.pending import Pending
 from osupervisor.bridge.session import Session
@@ -45,13 +47,15 @@ class World:
             Pending,
             self.rng.random,
             token=self.token,
-            identity=Identity(self.rng.randbytes(16)),
+            identity=Identity(self.rng.choice([None, self.rng.randbytes(16)])),
             connect_timeout_s=PATIENT_S,
         )
         self.connection: Connection | None = None
         self.late: list[Connection] = []
         """Broken connections whose bytes the service has still to read."""
         self.now = 0.0
+        self.service_us = self.rng.choice([0, 10**15, 1_800_000_000_000_000, 10**17])
+        self.forgets = self.rng.choice([False, False, True])
         self.refusals = self.rng.choice([0.0, 0.0, 0.2])
         self.calls: list[Pending] = []
         self.woken: list[Pending] = []
@@ -59,12 +63,24 @@ class World:
     def step(self) -> None:
         step = self.rng.choice(
             [self.ask, self.ask, self.write, self.serve, self.serve, self.read, self.read]
-            + [self.pass_time, self.connect, self.rng.choice([self.break_off, self.serve_late])]
+            + [self.pass_time, self.connect, self.rare]
         )
         step()
 
+    def rare(self) -> None:
+        self.rng.choice([self.break_off, self.serve_late, self.forget])()
+
+    def forget(self) -> None:
+        if self.forgets:
+            self.ledger.forget_all(self.service_now_us())
+            self.now += 0.001
+
+    def service_now_us(self) -> int:
+        return self.service_us + int(self.now * 1e6)
+
     def ask(self) -> None:
-        pending = self.exchange.call("add", ("hits",), {}, self.now, deadline_s=PATIENT_S)
+        tag = len(self.calls)
+        pending = self.exchange.call("add", (tag,), {}, self.now, deadline_s=PATIENT_S)
         pending.waiter = pending
         self.calls.append(pending)
 
@@ -101,7 +117,8 @@ class World:
                 connection.to_client += self.serve_call(event)
             else:
                 assert isinstance(event, Request) and event.method == "kernel.hello"
-                connection.to_client += messages.response(event.id, {})
+                greeting = {"now_us": self.service_now_us()}
+                connection.to_client += messages.response(event.id, greeting)
 
     def serve_call(self, call: Call) -> bytes:
         if self.rng.random() < self.refusals:
@@ -145,19 +162,29 @@ def test_each_call_has_one_outcome_and_one_effect(block: int) -> None:
         for _ in range(STEPS):
             world.step()
         world.heal()
-        numbers = [pending.outcome() for pending in world.calls]
-        assert sorted(numbers) == list(range(1, len(numbers) + 1))
-        assert set(world.ledger.executions.values()) <= {1}
-        assert sorted(map(id, world.woken)) == sorted(map(id, world.calls))
-        assert world.exchange.count == 0
-        assert world.exchange.identity.seen == len(numbers) + 1
+        check(world)
+
+
+def check(world: World) -> None:
+    failed = [pending for pending in world.calls if pending.error is not None]
+    for pending in failed:
+        assert isinstance(pending.error, ProtocolError) and pending.error.data["forgotten"]
+        assert world.forgets and pending.troubled().broken
+    numbers = [pending.outcome() for pending in world.calls if pending.error is None]
+    assert len(set(numbers)) == len(numbers)
+    assert len(numbers) <= world.ledger.adds <= len(world.calls)
+    assert set(world.ledger.tags.values()) <= {1}
+    assert sorted(map(id, world.woken)) == sorted(map(id, world.calls))
+    assert world.exchange.count == 0
+    assert world.exchange.identity.seen == len(world.calls) + 1
 
 
 def test_the_service_forgets_what_the_client_has_seen() -> None:
     world = World(5)
-    world.refusals = 0.0
+    world.refusals, world.forgets = 0.0, False
     world.connect()
     for _ in range(500):
         world.ask()
         world.heal()
-        assert world.ledger.remembered <= 1
+        names = {key[0] for key in world.ledger.executions if isinstance(key, tuple)}
+        assert world.ledger.remembered <= len(names) <= 1 + world.now / RENEW_S
