@@ -42,6 +42,12 @@ class Ledger(Brain):
         self.state.setdefault("store", {})[key] = value
 
     @op
+    def receipt(self, token: str) -> str:
+        """A long answer, of a state that moves on."""
+        self.state["receipts"] = self.state.get("receipts", 0) + 1
+        return f"{token} {self.state['receipts']} " + "x" * 1000
+
+    @op
     def later(self, seconds: float, token: str) -> None:
         self.after(seconds, "put", token)
 

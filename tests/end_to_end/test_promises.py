@@ -43,6 +43,25 @@ def test_a_retry_under_the_same_key_gets_the_first_answer(start: Start) -> None:
         keyed.call("add", "x", 6)
 
 
+def test_a_long_answer_is_read_from_the_log_again(start: Start) -> None:
+    service = start()
+    keyed = service.client.with_options(key="receipt-1")
+    first = keyed.call("receipt", "a")
+    service.client.call("receipt", "b")
+    assert keyed.call("receipt", "a") == first
+    service.client.request("system.checkpoint")
+    service.kill_everything()
+    service.start()
+    assert keyed.call("receipt", "a") == first
+
+
+def test_an_answer_that_must_be_durable_is(start: Start) -> None:
+    service = start('[wal]\nsync_interval_s = "60s"\n')
+    lsn = service.status()["lsn"]
+    service.client.with_options(durability="always").call("add", "x", 1)
+    assert service.status()["durable_lsn"] > lsn
+
+
 def test_a_request_that_kills_its_brain_three_times_is_quarantined_alone(start: Start) -> None:
     service = start()
     with ThreadPoolExecutor(8) as pool:
