@@ -54,10 +54,9 @@ types: setup          ## mypy and pyright, both strict
 imports: setup        ## direction, circles, pure cores
 	$(BIN)/lint-imports
 
-bench: setup          ## every benchmark beside its floor or peer; BENCH=--quick for those that know it
+bench: setup          ## every benchmark beside its floor or peer, into benchmarks/RESULTS.md; BENCH=--quick looks only
 	$(PY) -m pip install -q --group bench
-	@for each in $$(grep -l '^if __name__ == "__main__"' benchmarks/*.py); do \
-		echo "== $$each $(BENCH)"; $(PY) $$each $(BENCH) || exit 1; done
+	$(PY) benchmarks/run_all.py $(BENCH)
 simulate: setup       ## the core among simulated brains, disk and clock: SEEDS (2000) seeds
 	$(PY) -m tests.simulation --seeds $(SEEDS)
 chaos: $(VENV)/.installed  ## pack every published instance while the brain is killed KILLS times (100)
