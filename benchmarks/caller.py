@@ -10,6 +10,7 @@ import time
 from typing import Final
 
 import store
+
 from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import BridgeError
 from osupervisor.bridge.link import Reply

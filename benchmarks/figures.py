@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Literal, TypeVar
 
 Mode = Literal["full", "quick", "tiny"]
@@ -89,10 +90,10 @@ def run(
     add(parser)
     options = parser.parse_args()
     mode: Mode = "quick" if options.quick else "tiny" if options.tiny else "full"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, end)
     before, began = os.getloadavg()[0], time.monotonic()
     figures = list(measure(Arguments(mode, options.json, options)))
-    report = {
+    report: dict[str, object] = {
         "benchmark": Path(sys.argv[0]).stem,
         "mode": mode,
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -107,6 +108,11 @@ def run(
     else:
         print(heading(report))
         print("\n".join(map(line, figures)))
+
+
+def end(signum: int, frame: FrameType | None) -> None:
+    """A signal's handler: leave, so that every block is left and ends what it started."""
+    sys.exit(128 + signum)
 
 
 def machine() -> dict[str, object]:

@@ -29,8 +29,9 @@ import bare_standby
 import figures
 from caller import Caller, fill
 from figures import Arguments, Figure
-from osupervisor.config.duration import parse_size
 from service import Service
+
+from osupervisor.config.duration import parse_size
 
 VALUE_BYTES: Final = 100
 BULK_BYTES: Final = 10_000

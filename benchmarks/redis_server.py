@@ -8,6 +8,7 @@ package `redis` of the group `bench`; `missing()` says what isn't there.
 """
 
 import contextlib
+import importlib.util
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal
+
+from service import end_with_parent
 
 Fsync = Literal["everysec", "always"]
 START_S: Final = 120.0
@@ -25,9 +28,7 @@ def missing() -> str:
     """What to install before Redis can be measured beside us. Empty: nothing."""
     if shutil.which("redis-server") is None:
         return "redis-server is missing: apt-get install redis-server"
-    try:
-        import redis  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("redis") is None:
         return "the package redis is missing: pip install --group bench"
     return ""
 
@@ -65,18 +66,22 @@ class RedisServer:
         with (self.folder / "output").open("ab") as output:
             began = time.perf_counter()
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                preexec_fn=end_with_parent,
             )
         return began
 
     def wait(self, key: str, expected: str | None) -> float:
         """Ask until it answers rightly; the perf_counter of that answer."""
-        import redis
+        from redis.exceptions import RedisError
 
         limit = time.monotonic() + START_S
         with self.client() as client:
             while time.monotonic() < limit:
-                with contextlib.suppress(redis.exceptions.RedisError):
+                with contextlib.suppress(RedisError):
                     found = client.get(key)
                     assert found == expected, f"{key}: found {found!r:.50}"
                     return time.perf_counter()

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from osupervisor.bridge.address import SOCKET
+from osupervisor.bridge.address import SOCKET, connect, parse_address
 from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import BridgeError
 
@@ -100,7 +100,7 @@ class Service:
                 stderr=output,
                 env=environment,
                 cwd=self.folder,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         return began
 
@@ -150,6 +150,10 @@ class Service:
         """To be closed by whoever asked."""
         return Client(self.data / SOCKET, connect_timeout_s=START_S)
 
+    def _hasty_client(self) -> Client:
+        """One that soon gives up, so that a start that failed is seen."""
+        return Client(self.data / SOCKET, connect_timeout_s=LOOK_S)
+
     def status(self) -> Status:
         with self.client() as client:
             return client.status()
@@ -161,7 +165,7 @@ class Service:
         while time.monotonic() < limit:
             if self._heart is not None and self._heart.poll() is not None:
                 break
-            with contextlib.suppress(BridgeError), self.client() as client:
+            with contextlib.suppress(BridgeError), self._hasty_client() as client:
                 status = client.with_options(timeout_s=5).status()
                 if wanted(status):
                     return status
@@ -174,17 +178,13 @@ class Service:
 
     def connected(self) -> socket.socket:
         """A connection, tried each millisecond: to find out when the service can be reached."""
-        path = str(self.data / SOCKET)
+        address = parse_address(self.data / SOCKET)
         limit = time.monotonic() + START_S
         while time.monotonic() < limit:
-            sock = socket.socket(socket.AF_UNIX)
             try:
-                sock.connect(path)
+                return connect(address, START_S)
             except OSError:
-                sock.close()
                 time.sleep(0.001)
-            else:
-                return sock
         raise ServiceFailed(f"nobody listens; {self.output()}")
 
     def output(self) -> str:
@@ -199,7 +199,7 @@ def whole(status: Status) -> bool:
     return status["primary"] is not None and status["standby"] is not None
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child, before exec: SIGTERM when the benchmark dies."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 

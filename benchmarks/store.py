@@ -34,6 +34,10 @@ class Store(Brain):
         return int(self.state["puts"])
 
     @op
+    def echo(self, text: str) -> str:
+        return text
+
+    @op
     def fill(self, table: str, first: int, count: int, size: int) -> int:
         """Set many at once in a table of their own."""
         keys = self.state.setdefault(table, {})

@@ -24,7 +24,7 @@ import statistics
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from functools import partial
 from typing import Any, Final
 
 import figures
@@ -32,15 +32,17 @@ import redis_server
 import store
 import uvloop
 from figures import Arguments, Figure
-from osupervisor.bridge.async_client import AsyncClient
-from osupervisor.bridge.client import Client
 from redis_server import RedisServer
 from service import Service, cpu_s
+
+from osupervisor.bridge.async_client import AsyncClient
+from osupervisor.bridge.client import Client
 
 IN_FLIGHT: Final = 100
 CLIENTS: Final = 64
 KEYS: Final = 100_000
 VALUE_BYTES: Final = 100
+WARM_S: Final = 0.3
 PREPARED: Final = 10_000
 """Keys with their values, made beforehand: making them is not what is measured."""
 
@@ -88,9 +90,7 @@ class Costs:
 
     def per_call_us(self) -> dict[str, float]:
         calls = max(1, self._calls)
-        return {
-            f"{name}_cpu_us": round(used / calls * 1e6, 2) for name, used in self._used.items()
-        }
+        return {f"{name}_cpu_us": round(used / calls * 1e6, 2) for name, used in self._used.items()}
 
 
 def changes() -> Iterator[tuple[str, str]]:
@@ -194,17 +194,14 @@ def rounds(
     """Each way in turns, `number` times; one short round of each before, which doesn't count."""
     lines = {name: Line() for name in ways}
     costs = {name: Costs(pids) for name, (_, pids) in ways.items()}
-    for number_of_round in count():
-        if number_of_round > number:
-            return lines, costs
+    for way, _ in ways.values():
+        way(Run(min(seconds, WARM_S)))
+    for _ in range(number):
         for name, (way, _) in ways.items():
-            run = Run(seconds if number_of_round else min(seconds, 0.3))
-            if not number_of_round:
-                way(run)
-                continue
-            calls = costs[name].measured(lambda way=way, run=run: way(run))
+            run = Run(seconds)
+            calls = costs[name].measured(partial(way, run))
             lines[name].add(calls, run.took, run.delays)
-    raise AssertionError("unreachable")
+    return lines, costs
 
 
 def pids(service: Service) -> dict[str, int]:
