@@ -47,6 +47,7 @@ class BrainProcess:
     version: str = ""
     doing: tuple[str, str] | None = None
     """Op and key of what it was executing when it died."""
+    was_primary: bool = False
     took_over: str | None = None
     """Who got the lease when it died."""
     killed: Verdict | None = None

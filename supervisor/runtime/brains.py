@@ -29,7 +29,9 @@ LOADS_MAX = 8
 CLOSED_PORT_S = 0.5
 """A brain that is dying closes its port a little before its death is noticed."""
 EXIT_WAIT_S = 2.0
-"""How long a death's report waits for the exit status."""
+"""How long a death's report waits for the process's end: the kernel tears its memory down first."""
+REAP_WAIT_S = 0.05
+"""How long after that for the exit status: somebody has to reap it."""
 
 
 class Forker(Protocol):
@@ -79,7 +81,6 @@ class Brains:
         self._events = events
         self._population = population
         self._next_id = 1
-        self._statuses: dict[int, int] = {}
         self._by_pid: dict[int, BrainProcess] = {}
         self._refill: asyncio.TimerHandle | None = None
 
@@ -309,28 +310,40 @@ class Brains:
             process.took_over = f"brain-{core.primary.id}"
         self.by_id.pop(process.id, None)
         self._engine.ports.pop(process.id, None)
-        self._bury(process, was_primary)
+        process.was_primary = was_primary
+        self._bury(process)
         if process.pid and not process.ready and not self.stopping:
             self._events.start_failed(process)
         else:
             self.refill_soon()
 
-    def _bury(self, process: BrainProcess, was_primary: bool) -> None:
+    def _bury(self, process: BrainProcess) -> None:
         """Everything that takes time, behind the promotion."""
         self.deaths += 1
-        status = self._statuses.pop(process.pid, None)
-        if status is not None:
-            process.status = status
-        self._loop.call_later(
-            0.0 if process.status is not None else EXIT_WAIT_S, self._report, process, was_primary
-        )
+        if process.pidfd >= 0 and process.status is None:
+            if process.watch is not None:
+                process.watch.stop()
+            self._loop.add_reader(process.pidfd, self._ended, process)
+            self._loop.call_later(EXIT_WAIT_S, self._report, process)
+        else:
+            self._loop.call_soon(self._report, process)
 
-    def _report(self, process: BrainProcess, was_primary: bool) -> None:
+    def _ended(self, process: BrainProcess) -> None:
+        """The kernel has torn it down; the nursery reaps it about now."""
+        self._loop.remove_reader(process.pidfd)
+        self._loop.call_later(REAP_WAIT_S, self._report, process)
+
+    def _report(self, process: BrainProcess) -> None:
         if process.pidfd < -1:
             return
+        if process.pidfd >= 0:
+            self._loop.remove_reader(process.pidfd)
+        primary = self._engine.core.primary
+        if process.was_primary and process.took_over is None and primary is not None:
+            process.took_over = f"brain-{primary.id}"
         if process.status is None and process.pidfd >= 0:
             process.status = exit_status(process.pidfd)
-        self._events.brain_died(process, was_primary)
+        self._events.brain_died(process, process.was_primary)
         self._loop.remove_reader(process.output)
         os.close(process.output)
         process.close()
@@ -345,7 +358,9 @@ class Brains:
         if process is None:
             return
         process.status = status
-        if not process.gone:
+        if process.gone:
+            self._report(process)
+        else:
             self._gone(process)
 
 

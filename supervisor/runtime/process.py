@@ -30,7 +30,7 @@ EXIT_FAULT = 70
 EXIT_REFUSED = 78
 SWITCH_INTERVAL_S = 0.0005
 """The threads that watch for deaths need the GIL soon (OTP.md)."""
-LOG_NAME = "osupervisor.jsonl"
+LOG_NAME = "supervisor.log"
 
 
 def main() -> None:

@@ -167,11 +167,11 @@ class Running:
         return list(self.client.call("tokens"))
 
     def log_tail(self) -> str:
-        path = self.data / "logs" / "osupervisor.jsonl"
+        path = self.data / "logs" / "supervisor.log"
         return path.read_text()[-4000:] if path.exists() else ""
 
     def log(self) -> list[dict[str, Any]]:
-        path = self.data / "logs" / "osupervisor.jsonl"
+        path = self.data / "logs" / "supervisor.log"
         return [json.loads(row) for row in path.read_text().splitlines()]
 
 

@@ -234,7 +234,7 @@ def test_a_brain_that_floods_its_output_harms_itself_alone(start: Start) -> None
     assert service.client.call("flood", 5_000_000) == 5_000_000
     assert service.client.call("add", "x", 1) == 1
     assert service.pid("supervisor") == supervisor
-    logged = (service.data / "logs" / "osupervisor.jsonl").stat().st_size
+    logged = (service.data / "logs" / "supervisor.log").stat().st_size
     assert logged < 1_000_000
 
 
