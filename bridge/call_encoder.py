@@ -104,7 +104,10 @@ class CallEncoder:
         """The frame of a call under the library's key. Raises LocalProtocolError."""
         pack = self._pack
         try:
-            packed_op = self._ops.get(op) or self._pack_op(op)
+            packed_op = self._ops[op]
+        except (KeyError, TypeError):
+            packed_op = self._pack_op(op)
+        try:
             packed_args = pack(args) if args else b"\x90"
             packed_kwargs = pack(kwargs) if kwargs else b"\x80"
         except _PACK_ERRORS as error:
@@ -133,7 +136,7 @@ class CallEncoder:
         if options.key is None and not options.keyless:
             said = {"key": [self._client, number], "seen": seen, **said}
         try:
-            params = (self._ops.get(op) or self._pack_op(op)) + self._pack(args)
+            params = self._pack_op(op) + self._pack(args)
             params += self._pack(kwargs) + self._pack(said)
         except _PACK_ERRORS as error:
             raise _unpackable(op, error) from None
@@ -143,10 +146,13 @@ class CallEncoder:
         return _head_wide(size, b"\x94\x00\xcf", number, _METHOD) + params
 
     def _pack_op(self, op: str) -> bytes:
-        if type(op) is not str or not 0 < len(op.encode()) <= OP_BYTES_MAX:
-            raise LocalProtocolError(
-                f"found the op {op!r:.200}", f"wanted a string of 1 to {OP_BYTES_MAX} bytes"
-            )
+        wanted = f"wanted a string of 1 to {OP_BYTES_MAX} bytes"
+        try:
+            size = len(op.encode())
+        except (AttributeError, UnicodeEncodeError) as error:
+            raise LocalProtocolError(f"found the op {op!r:.200}: {error}", wanted) from None
+        if not 0 < size <= OP_BYTES_MAX:
+            raise LocalProtocolError(f"found the op {op!r:.200}", wanted)
         packed = self._pack(op)
         if len(self._ops) < _OPS_CACHED_MAX:
             self._ops[op] = packed

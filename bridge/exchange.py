@@ -154,7 +154,15 @@ class Exchange(Generic[P]):
             frame = self._encoder.frame_with(op, args, kwargs, number, identity.seen, options)
             deadline_s = options.timeout_s or deadline_s
         identity.next_number = number + 1
-        pending = self._begin(number, frame, now + deadline_s)
+        deadline_s += now
+        # As `_begin`, without the cost of calling it.
+        pending = self._pending[number] = self._make(number, frame, deadline_s)
+        if self.state is _UP:
+            self.out.append(frame)
+        else:
+            self._unsent.add(number)
+        if deadline_s < self._check_at:
+            self._check_at = deadline_s
         if options is not None and (options.keyless or options.key is not None):
             pending.troubled().own_key = True
         return pending
@@ -267,23 +275,26 @@ class Exchange(Generic[P]):
 
     def _receive_all(self, bodies: list[bytes], now: float, woken: list[P]) -> None:
         pendings = self._pending
-        settle = self.identity.settle
-        for body in bodies:
-            try:
-                kind, number, error, value = unpack(body)
-                pending = pendings[number]
-            except _NO_ANSWER:
-                self._receive_other(body, now, woken)
-                continue
-            if error is not None or kind != RESPONSE:
-                self._receive_error(body, now, woken)
-                continue
-            del pendings[number]
-            settle(number)
-            pending.value = value
-            pending.frame = b""  # Whoever keeps a million replies doesn't keep their requests.
-            if pending.waiter is not None:
-                woken.append(pending)
+        answered: list[int] = []
+        try:
+            for body in bodies:
+                try:
+                    kind, number, error, value = unpack(body)
+                    pending = pendings[number]
+                except _NO_ANSWER:
+                    self._receive_other(body, now, woken)
+                    continue
+                if error is not None or kind != RESPONSE:
+                    self._receive_error(body, now, woken)
+                    continue
+                del pendings[number]
+                answered.append(number)
+                pending.value = value
+                pending.frame = b""  # Who keeps a million replies doesn't keep their requests.
+                if pending.waiter is not None:
+                    woken.append(pending)
+        finally:
+            self.identity.settle(answered)
 
     def _break_off(self, fault: RemoteProtocolError, now: float) -> list[P]:
         self._go_down()
@@ -398,7 +409,7 @@ class Exchange(Generic[P]):
 
     def _forget(self, number: int) -> P:
         pending = self._pending.pop(number)
-        self.identity.settle(number)
+        self.identity.settle([number])
         self._unsent.discard(number)
         self._delayed.pop(number, None)
         return pending

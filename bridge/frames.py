@@ -43,18 +43,18 @@ def split(data: bytes, frame_bytes_max: int = FRAME_BYTES_MAX) -> tuple[list[byt
     nothing but that length is there.
     """
     bodies: list[bytes] = []
-    offset = 0
     size = len(data)
-    while offset + HEADER_SIZE <= size:
-        (length,) = _length_at(data, offset)
+    start = HEADER_SIZE
+    while start <= size:
+        length = _length_at(data, start - HEADER_SIZE)[0]
         if length > frame_bytes_max:
             raise FrameTooLargeError(length, frame_bytes_max, tuple(bodies))
-        end = offset + HEADER_SIZE + length
+        end = start + length
         if end > size:
             break
-        bodies.append(data[offset + HEADER_SIZE : end])
-        offset = end
-    return bodies, offset
+        bodies.append(data[start:end])
+        start = end + HEADER_SIZE
+    return bodies, start - HEADER_SIZE
 
 
 class FrameDecoder:

@@ -75,13 +75,16 @@ class Identity:
         self.next_number = number + 1
         return number
 
-    def settle(self, number: int) -> None:
-        """Nothing more is wanted under `number`. At most once for each number taken."""
-        if number != self.seen:
-            self._ahead.add(number)
-            return
-        number += 1
-        while self._ahead and number in self._ahead:
-            self._ahead.remove(number)
-            number += 1
-        self.seen = number
+    def settle(self, numbers: list[int]) -> None:
+        """Nothing more is wanted under the numbers. At most once for each number taken."""
+        seen = self.seen
+        ahead = self._ahead
+        for number in numbers:
+            if number != seen:
+                ahead.add(number)
+                continue
+            seen += 1
+            while ahead and seen in ahead:
+                ahead.remove(seen)
+                seen += 1
+        self.seen = seen

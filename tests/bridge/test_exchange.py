@@ -118,8 +118,10 @@ def test_a_call_that_cannot_be_packed_takes_no_number() -> None:
     asker = exchange()
     with pytest.raises(LocalProtocolError, match="can't be packed"):
         asker.call("add", (object(),), {}, 0.0)
-    with pytest.raises(LocalProtocolError, match="wanted a string"):
-        asker.call("", (), {}, 0.0)
+    for op in ("", "a" * 129, "\ud800", cast(str, 7), cast(str, ["add"]), cast(str, None)):
+        for options in (None, CallOptions(session="s")):
+            with pytest.raises(LocalProtocolError, match="wanted a string"):
+                asker.call(op, (), {}, 0.0, options)
     with pytest.raises(LocalProtocolError, match="16777216"):
         asker.call("add", (bytes(17_000_000),), {}, 0.0)
     with pytest.raises(LocalProtocolError):

@@ -38,7 +38,17 @@ def test_seen_is_the_first_number_that_is_not_settled(order: list[int]) -> None:
     assert [identity.take() for _ in order] == sorted(order)
     settled: set[int] = set()
     for number in order:
-        identity.settle(number)
+        identity.settle([number])
         settled.add(number)
         assert identity.seen == min(set(range(1, 14)) - settled)
     assert identity.take() == 13
+
+
+@given(st.permutations(range(1, 13)), st.integers(0, 12))
+def test_numbers_may_be_settled_together(order: list[int], at: int) -> None:
+    one, many = Identity(), Identity()
+    for number in order:
+        one.settle([number])
+    many.settle(order[:at])
+    many.settle(order[at:])
+    assert one.seen == many.seen == 13
