@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -109,6 +110,32 @@ def test_a_reader_that_is_too_slow_is_told_so(path: Path) -> None:
     assert follower.missed
     assert numbers[:2] == [0, 1]
     assert numbers[2:] == list(range(102 - len(numbers), 100))
+    follower.close()
+    file.close()
+
+
+class _Interrupted(Follower):
+    """A rotation happens between its look at the names and its opening of one."""
+
+    def __init__(self, path: Path, last: int, file: RotatedFile) -> None:
+        super().__init__(path, last)
+        self.file: RotatedFile | None = file
+
+    def _newer(self, number: int) -> Any:
+        file, self.file = self.file, None
+        if file is not None:
+            for late in (6, 7):
+                file.append(_line(late))
+        return super()._newer(number)
+
+
+def test_a_rotation_between_two_looks_hides_no_file(path: Path) -> None:
+    file = RotatedFile(path, bytes_max=16, kept=9)
+    for number in range(6):
+        file.append(_line(number))
+    follower = _Interrupted(path, 10, file)
+    assert _numbers(follower.poll()) == list(range(8))
+    assert not follower.missed
     follower.close()
     file.close()
 

@@ -70,7 +70,8 @@ def test_nothing_is_lost_without_being_counted(
     passed: list[Line | Dropped] = []
     for elapsed_s, data in events:
         now += elapsed_s
-        passed += output.feed(data.replace(b"\xff", b"?").decode(errors="ignore").encode(), now)
+        # A character that was cut in two would come back as two that stand for it.
+        passed += output.feed(bytes(byte & 0x7F for byte in data), now)
         sent = sum(len(text.encode()) + 1 + LINE_COST_BYTES for text in _texts(passed))
         assert sent <= burst + 50 * now + 1
     passed += output.end(now + 1000.0)

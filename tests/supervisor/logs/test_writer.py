@@ -89,6 +89,9 @@ def test_what_is_said_in_a_turn_is_written_at_its_end(path: Path) -> None:
     assert path.read_bytes() == b"" and len(turns.calls) == 1
     turns.end()
     assert _messages(path) == ["message0", "message1", "message2"]
+    log.say("info", "next turn")
+    turns.end()
+    assert _messages(path)[-1] == "next turn"
     log.say("info", "last")
     log.close()
     turns.end()

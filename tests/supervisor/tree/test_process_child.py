@@ -109,6 +109,29 @@ def test_a_process_that_does_not_end_when_asked_is_killed(run_real: Run, how: st
     run_real(main)
 
 
+def test_a_process_that_exits_with_0_when_asked_has_shut_down(run_real: Run) -> None:
+    async def main() -> None:
+        top = make([_spec(_shell("trap 'exit 0' TERM; echo ready >&3; read line <&3"))])
+        await top.start()
+        await top.stop()
+        assert top.deaths() == ()
+
+    run_real(main)
+
+
+def test_the_same_signal_from_elsewhere_is_a_death(run_real: Run) -> None:
+    async def main() -> None:
+        top = make([_spec(SERVES, restart="transient")])
+        await top.start()
+        pid = _pid(top)
+        os.kill(pid, signal.SIGTERM)
+        await until(lambda: running(top) != {} and _pid(top) != pid)
+        assert top.deaths()[0].cause == Cause(CauseKind.SIGNAL, "SIGTERM", 15)
+        await top.stop()
+
+    run_real(main)
+
+
 def test_brutal_kill_does_not_ask(run_real: Run) -> None:
     async def main() -> None:
         top = make([_spec(DEAF, shutdown="brutal_kill")])
@@ -219,6 +242,8 @@ def test_a_process_gets_its_descriptors_and_no_others(run_real: Run, tmp_path: P
     async def main() -> None:
         fds = [os.open(tmp_path / name, os.O_CREAT | os.O_RDWR) for name in "abc"]
         low, high, listing = sorted(fds)
+        stray = os.open(os.devnull, os.O_RDONLY)
+        os.set_inheritable(stray, True)
         argv = [sys.executable, "-I", "-S", "-c", script, str(low), str(high)]
         program = Program(argv, fds={low: high, high: low, 1: listing})
         top = make()
@@ -231,8 +256,8 @@ def test_a_process_gets_its_descriptors_and_no_others(run_real: Run, tmp_path: P
         # The listing has the folder itself open, under the first number that is free.
         listed = set(map(int, os.pread(listing, 100, 0).split()))
         assert listed >= {0, 1, 2, 3, low, high}
-        assert len(listed) == 7
-        for fd in fds:
+        assert len(listed) == 7 and stray not in listed
+        for fd in (*fds, stray):
             os.close(fd)
 
     run_real(main)

@@ -220,3 +220,30 @@ def test_of_which_deaths_a_supervisor_tells(restart: str, cause: Cause, is_told:
     complaints = [r.context for r in told if isinstance(r, SupervisorReport)]
     assert complaints == (["child_terminated"] if is_told else [])
     assert any(isinstance(r, CrashReport) for r in told) == (cause is CRASH)
+
+
+def test_a_child_that_is_terminated_while_it_waits_is_not_waited_for() -> None:
+    core = _begun(_spec("a"), backoff=Backoff(1.0, 30.0))
+    core.exited(1.0, 1, CRASH)
+    core.ready(1.0, 2, None, None)
+    core.exited(2.0, 2, CRASH)
+    assert core.deadline_s() == pytest.approx(3.0)
+    assert len(_deeds(core.ask(2.5, 1, AskTerminate("a")))) == 1
+    assert core.deadline_s() is None
+
+
+def test_the_periods_clock_goes_on_when_the_wait_is_over() -> None:
+    """Pairs of crashes, each pair long after the last, are never too many."""
+    core = _begun(_spec("a"), intensity=2, backoff=Backoff(1.0, 30.0))
+    now, incarnation = 0.0, 1
+    for _ in range(10):
+        for _ in range(2):
+            now += 1.0
+            started = _started(core.exited(now, incarnation, CRASH))
+            if not started:
+                now += 2.0
+                started = _started(core.tick(now))
+            (incarnation,) = started
+            core.ready(now, incarnation, None, None)
+        now += 100.0
+    assert not core.has_ended

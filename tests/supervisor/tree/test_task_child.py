@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from osupervisor.supervisor.tree.cause import Cause, CauseKind
+from osupervisor.supervisor.tree.cause import KILLED, SHUTDOWN, Cause, CauseKind
+from osupervisor.supervisor.tree.child import Init
 from osupervisor.supervisor.tree.child_spec import ChildSpec
 from osupervisor.supervisor.tree.errors import ChildStartError
 from osupervisor.supervisor.tree.reports import CrashReport, ProgressReport, Report
@@ -230,3 +231,33 @@ async def _cancelled(call: Coroutine[Any, Any, Any]) -> None:
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
+
+
+class _Instant:
+    """A child of a third kind, which is ready and ends inside the calls it gets."""
+
+    pid = 4711
+
+    def __init__(self, init: Init) -> None:
+        self._init = init
+        init.ready("at once")
+
+    def stop(self) -> None:
+        self._init.exited(SHUTDOWN)
+
+    def kill(self) -> None:
+        self._init.exited(KILLED)
+
+
+def test_a_child_may_be_ready_inside_its_start_and_end_inside_its_stop(run: Run) -> None:
+    async def main() -> None:
+        top = make([ChildSpec("one", _Instant), ChildSpec("two", _Instant)])
+        await top.start()
+        started = await top.start_child(ChildSpec("three", _Instant))
+        assert started.info == "at once"
+        assert [ref.pid for ref in running(top).values()] == [4711] * 3
+        await top.terminate_child("two")
+        assert list(running(top)) == ["three", "one"]
+        await top.stop()
+
+    run(main)
