@@ -258,6 +258,7 @@ class RunLoop:
     def _say_ready(self) -> None:
         fork.guard(self._port.connection.fileno(), self._line.connection.fileno())
         self._hot.beat()
+        self._hot.set_lsn(self._follower.lsn)
         ready = {
             "id": self.brain_id,
             "pid": os.getpid(),

@@ -151,7 +151,7 @@ def show_query(context: Context, call: Call, outcome: bytes) -> None:
 
 def quarantine(context: Context, call: Call) -> None:
     """The final answer to a request that killed too many brains."""
-    strikes = context.fold.strikes.get(call.key, 0) or context.limits.strikes_max
+    strikes = max(context.fold.strikes.get(call.key, 0), context.limits.strikes_max)
     outcome = outcomes.quarantined(call.op, strikes)
     context.out.actions.append(KeepDeadLetter(call.key, call.op, call.request, outcome))
     _verdict(context, call, outcome)
