@@ -102,6 +102,7 @@ def test_a_descriptor_is_read_without_moving_its_position(tmp_path: Path) -> Non
         assert list(reader.read_from(fd, FIRST)) == FIVE
         assert list(reader.iter_commits(fd, FIRST)) == commits_of(FIVE)
         assert reader.find(fd, FIRST + 3) == FIVE[3]
+        assert reader.read_at(fd, SEGMENT_HEADER_SIZE) == FIVE[0]
         assert os.lseek(fd, 0, os.SEEK_CUR) == 0
     finally:
         os.close(fd)

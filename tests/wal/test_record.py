@@ -117,8 +117,22 @@ def test_the_header_is_known_while_the_body_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [(0, OVERHEAD - 1), (0, BODY_BYTES_MAX + OVERHEAD + 1), (36, 99), (16, 0x06000000)],
-    ids=["length too small", "length too large", "commit longer than body", "kind unknown"],
+    [
+        (0, OVERHEAD - 1),
+        (0, BODY_BYTES_MAX + OVERHEAD + 1),
+        (36, len(b"keyrequestcommit!") - len(b"key") + 1),
+        (16, 0x0100_0000 + len(b"keyrequestcommit!") - len(b"commit!") + 1),
+        (16, 0x0600_0003),
+        (16, 0x0101_0003),
+    ],
+    ids=[
+        "length too small",
+        "length too large",
+        "commit longer than the body",
+        "key longer than the body",
+        "kind unknown",
+        "flags unknown",
+    ],
 )
 def test_a_header_that_no_writer_writes_is_refused(field: int, value: int) -> None:
     raw = bytearray(packed(ONE))

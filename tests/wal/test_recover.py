@@ -324,6 +324,15 @@ def test_a_reopen_that_fails_leaves_the_log_as_it_was() -> None:
         assert read_log(disk).raw(1) == [one(1), one(2)]
 
 
+def test_a_record_without_a_body_at_the_very_end_counts() -> None:
+    disk = Disk()
+    writer = begun(disk, one(1))
+    writer.append_control(encode(2, 1, Kind.CONTROL, 5, 1, b"", b"", b""), 2)
+    writer.close()
+    view = read_log(disk)
+    assert view.last_lsn == 2 and view.control is not None and view.control.lsn == 2
+
+
 def test_a_log_that_begins_later_is_read_from_there() -> None:
     disk = Disk()
     writer = reopened(disk, 100, [])

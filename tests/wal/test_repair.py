@@ -145,6 +145,14 @@ def test_several_damages_are_mended_at_once() -> None:
         check_goes_on(one, checkpoint_lsn)
 
 
+def test_a_log_that_reaches_the_checkpoint_needs_no_record_behind_it() -> None:
+    disk, owed = three_segments()
+    reopen(disk, BOOT_ID, 10, [], 400)
+    assert repair.plan(disk, 10) == repair.Plan(needed=False, next_lsn=11)
+    assert repair.plan(disk, 11).needed
+    check_kept(disk, owed, (1, 10))
+
+
 def test_a_log_that_ends_before_the_checkpoint_makes_way_for_it() -> None:
     disk, owed = three_segments()
     todo = mended(disk, 12)
