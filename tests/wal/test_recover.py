@@ -3,7 +3,7 @@
 import pytest
 
 from osupervisor.wal import hint, placement, scan
-from osupervisor.wal.errors import DamageError, ReopenFailed
+from osupervisor.wal.errors import AppendFailed, DamageError, ReopenFailed
 from osupervisor.wal.hint import Hint
 from osupervisor.wal.record import Kind, encode
 from osupervisor.wal.recover import read_log, reopen
@@ -295,7 +295,7 @@ def test_segments_of_a_rotation_that_failed_half_way_do_not_hide_the_reopened_on
     disk = Disk()
     writer = begun(disk, one(1), one(2), segment_bytes_max=250)
     disk.faults[disk.steps + 9] = "EIO"
-    with pytest.raises(Exception, match="planned"):
+    with pytest.raises(AppendFailed, match="planned"):
         writer.append([one(3)], 3)
     assert f"{3:020}.wal" in disk.names(), disk.trace
     writer.abandon()
@@ -303,6 +303,21 @@ def test_segments_of_a_rotation_that_failed_half_way_do_not_hide_the_reopened_on
     again.append([one(3), one(4)], 3)
     assert read_log(disk).raw(1) == [one(1), one(2), one(3), one(4)]
     assert f"{3:020}.wal" not in disk.names()
+
+
+def test_a_power_cut_does_not_bring_such_a_segment_back() -> None:
+    for seed in range(40):
+        disk = Disk(seed)
+        writer = begun(disk, one(1), one(2), segment_bytes_max=250)
+        disk.faults[disk.steps + 9] = "EIO"
+        with pytest.raises(AppendFailed, match="planned"):
+            writer.append([one(3)], 3)
+        disk.sync_dir()
+        again = reopened(disk, 0, [one(1), one(2)])
+        again.append([one(3), one(4)], 3)
+        sync(again)
+        disk.cut_power()
+        assert read_log(disk).raw(1) == [one(1), one(2), one(3), one(4)]
 
 
 def test_a_reopen_that_fails_leaves_the_log_as_it_was() -> None:
