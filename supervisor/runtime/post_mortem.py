@@ -1,7 +1,9 @@
 """Post mortem: what brains print while they live, and the report of how each died."""
 
 import asyncio
+import contextlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +42,7 @@ class PostMortem:
         self._loop = loop
         self._say = say
         self._outputs: dict[int, Output] = {}
+        self._thread = ThreadPoolExecutor(1, "reports")
 
     def said(self, process: BrainProcess, data: bytes) -> None:
         """Bytes of a brain's standard output and error."""
@@ -85,11 +88,23 @@ class PostMortem:
             lsn=lsn,
             epoch=epoch,
         )
+        self._thread.submit(self._put, report)
+        return report
+
+    def _put(self, report: CrashReport) -> None:
+        """In a thread: it waits for the disk, twice."""
         try:
             self.store.put(report)
         except (OSError, ReportsError) as error:
-            self._say("warning", "crash.not_kept", reason=str(error))
-        return report
+            say, reason = self._say, str(error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(
+                    lambda: say("warning", "crash.not_kept", reason=reason)
+                )
+
+    def close(self) -> None:
+        """Every report is on the disk when this returns."""
+        self._thread.shutdown(wait=True)
 
     def crashes(self, params: list[object]) -> object:
         """`system.crashes`: ["ls"] or ["show", id]."""

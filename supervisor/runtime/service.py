@@ -265,6 +265,7 @@ class Service:
         self.engine.stop()
         self.listener.close()
         self.vault.close()
+        self.post_mortem.close()
         self.disk.close()
         self.stopped.set()
 
