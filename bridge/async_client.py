@@ -19,8 +19,8 @@ from typing import Any, cast
 
 from osupervisor.bridge.address import Address, service_address
 from osupervisor.bridge.async_link import AsyncLink, AsyncReply
-from osupervisor.bridge.call import Durability
-from osupervisor.bridge.call_encoder import CallOptions, checked, merge
+from osupervisor.bridge.call_encoder import CallOptions, merge, none_if_silent
+from osupervisor.bridge.call_options import Durability
 from osupervisor.bridge.client import PathKey
 from osupervisor.bridge.errors import BridgeError, LocalProtocolError
 from osupervisor.bridge.exchange import CONNECT_TIMEOUT_S, DEADLINE_S
@@ -50,7 +50,7 @@ class AsyncClient:
         retries: bool = True,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
     ) -> None:
-        self._options = checked(CallOptions(timeout_s=timeout_s))
+        self._options = none_if_silent(CallOptions(timeout_s=timeout_s))
         self._link = AsyncLink(
             service_address(address),
             token=token,
@@ -89,7 +89,7 @@ class AsyncClient:
         """
         client = object.__new__(AsyncClient)
         client._link = self._link
-        client._options = checked(
+        client._options = none_if_silent(
             merge(
                 self._options, key=key, session=session, timeout_s=timeout_s, durability=durability
             )

@@ -15,28 +15,23 @@ The library's own options have one encoding, of 47 bytes, which is recognised wi
 
 import struct
 from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeGuard, cast
+from typing import Any, Final, NamedTuple, cast
 
+from osupervisor.bridge.call_options import (
+    OPTIONS_BYTES_MAX,
+    UINT_MAX,
+    CallKey,
+    Durability,
+    read_options,
+)
 from osupervisor.bridge.errors import RemoteProtocolError
 from osupervisor.bridge.frames import PORT_FRAME_BYTES_MAX
 from osupervisor.bridge.packing import C_NESTING_MAX, DECODE_ERRORS, Unpacker, new_unpacker
 
 BRAIN_CALL: Final = "brain.call"
-ID_MAX: Final = 2**64 - 1
 OP_BYTES_MAX: Final = 128
-STRING_KEY_BYTES_MAX: Final = 128
-CLIENT_BYTES_MAX: Final = 64
-SESSION_BYTES_MAX: Final = 128
-OPTIONS_BYTES_MAX: Final = 1024
-"""All options at their longest take about 450 bytes."""
-TIMEOUT_S_MAX: Final = 86_400
-"""A day: what is longer is a mistake in the unit."""
 NESTING_MAX: Final = 256
 """Levels of arrays and maps in args, and in kwargs. The brain's encoder stops at 511."""
-
-Durability: TypeAlias = Literal["everysec", "always"]
-CallKey: TypeAlias = tuple[str | bytes, int] | str
-Options: TypeAlias = tuple[CallKey | None, int, str | None, float | None, Durability | None]
 
 _HEAD_SIZE: Final = 19
 _TAIL_SIZE: Final = 47
@@ -52,6 +47,9 @@ _LIBRARY: Final = (
     b"\xa4seen\xcf",
 )
 """The constant bytes of a call as the library packs it: two of the head, three of the options."""
+_CALL_BYTES_MIN: Final = 20
+_ID_ENDS: Final = {0xCC: 4, 0xCD: 5, 0xCE: 7, 0xCF: 11}
+"""Where an id ends that begins with that byte."""
 _LIBRARY_BYTES_MIN: Final = _ENDS_SIZE + 4
 
 _STRINGS: Final = frozenset((*range(0xA1, 0xC0), 0xD9, 0xDA, 0xDB))
@@ -71,8 +69,6 @@ _idle: list[Unpacker] = []
 """Decoders between two calls, empty. Taken and given back whole, so that threads never share one;
 one whose body was refused is not given back."""
 
-_OPTIONS: Final = frozenset({"key", "seen", "session", "timeout_s", "durability"})
-_NO_OPTIONS: Final[Options] = (None, 0, None, None, None)
 _SEE: Final = "docs/PROTOCOL.md says what brain.call takes"
 
 
@@ -137,19 +133,49 @@ def parse_call(body: bytes) -> Call | None:
 
 def _parse_any(body: bytes) -> Call | None:
     """The call, in whatever encoding and with whatever options."""
-    unpacker = new_unpacker(PORT_FRAME_BYTES_MAX)
+    unpacker = _take(len(body))
+    base = unpacker.tell()
     call_id: int | None = None
     try:
         unpacker.feed(body)
-        call_id = _read_head(unpacker, body)
-        if call_id is None:
-            return None
-        return _read_call(unpacker, body, call_id)
+        head = _find_head(body)
+        if head is not None:
+            call_id, start = head
+            unpacker.read_bytes(start)
+        else:
+            call_id = _read_head(unpacker, body, base)
+            if call_id is None:
+                return None
+        call = _read_call(unpacker, body, base, call_id)
     except DECODE_ERRORS as cause:
         raise RemoteProtocolError(f"a call can't be read: {cause!r:.200}", _SEE, call_id) from None
+    if len(body) <= _POOLED_BYTES_MAX:
+        _idle.append(unpacker)
+    return call
 
 
-def _read_head(unpacker: Unpacker, body: bytes) -> int | None:
+def _take(size: int) -> Unpacker:
+    """A decoder without a byte in it."""
+    if size <= _POOLED_BYTES_MAX:
+        try:
+            return _idle.pop()
+        except IndexError:
+            pass
+    return new_unpacker(PORT_FRAME_BYTES_MAX)
+
+
+def _find_head(body: bytes) -> tuple[int, int] | None:
+    """Id and offset of the op where all before is packed in its shortest form. Else None."""
+    if body[:2] != b"\x94\x00" or len(body) < _CALL_BYTES_MIN:
+        return None
+    mark = body[2]
+    at = 3 if mark < 0x80 else _ID_ENDS.get(mark, 0)
+    if body[at : at + len(_METHOD)] != _METHOD:
+        return None
+    return mark if at == 3 else int.from_bytes(body[3:at], "big"), at + len(_METHOD)
+
+
+def _read_head(unpacker: Unpacker, body: bytes, base: int) -> int | None:
     """The id, with the decoder left before the op. None: not a request for brain.call.
 
     Only scalars are decoded, so that another method's params are never built here.
@@ -158,16 +184,16 @@ def _read_head(unpacker: Unpacker, body: bytes) -> int | None:
         return None
     head: list[object] = []
     for _ in range(3):
-        at = unpacker.tell()
+        at = unpacker.tell() - base
         if at == len(body) or body[at] in _NOT_SCALARS:
             return None
         head.append(unpacker.unpack())
     kind, call_id, method = head
     if type(kind) is not int or kind != 0 or method != BRAIN_CALL:
         return None
-    if not _is_uint(call_id):
+    if type(call_id) is not int or not 0 <= call_id <= UINT_MAX:
         raise RemoteProtocolError(f"an id is a uint64, found {call_id!r:.100}", _SEE)
-    at = unpacker.tell()
+    at = unpacker.tell() - base
     if at == len(body) or body[at] not in _ARRAYS or unpacker.read_array_header() != 4:
         raise RemoteProtocolError(
             "params of brain.call must be [op, args, kwargs, options]", _SEE, call_id
@@ -175,14 +201,17 @@ def _read_head(unpacker: Unpacker, body: bytes) -> int | None:
     return call_id
 
 
-def _read_call(unpacker: Unpacker, body: bytes, call_id: int) -> Call:
-    start = unpacker.tell()
-    op = _read_op(unpacker, body, call_id)
-    args_at = unpacker.tell()
+def _read_call(unpacker: Unpacker, body: bytes, base: int, call_id: int) -> Call:
+    tell = unpacker.tell
+    start = tell() - base
+    op = unpacker.unpack() if start < len(body) and body[start] in _STRINGS else ""
+    if not 0 < len(op.encode()) <= OP_BYTES_MAX:
+        raise RemoteProtocolError(f"an op is a string of 1 to {OP_BYTES_MAX} bytes", _SEE, call_id)
+    args_at = tell() - base
     unpacker.skip()
-    kwargs_at = unpacker.tell()
+    kwargs_at = tell() - base
     unpacker.skip()
-    end = unpacker.tell()
+    end = tell() - base
     if body[args_at] not in _ARRAYS or body[kwargs_at] not in _MAPS:
         raise RemoteProtocolError("args must be an array and kwargs a map", _SEE, call_id)
     params = body[start:end]
@@ -197,22 +226,13 @@ def _read_call(unpacker: Unpacker, body: bytes, call_id: int) -> Call:
             f"options are at most {OPTIONS_BYTES_MAX} bytes, found {len(body) - end}", "", call_id
         )
     options = unpacker.unpack()
-    if unpacker.tell() != len(body):
+    if tell() - base != len(body):
         raise RemoteProtocolError("there are bytes behind the call's message", _SEE, call_id)
     try:
-        return Call(call_id, op, params, *read_options(options))
+        return _new_call(Call, (call_id, op, params, *read_options(options)))
     except RemoteProtocolError as error:
         error.request_id = call_id
         raise
-
-
-def _read_op(unpacker: Unpacker, body: bytes, call_id: int) -> str:
-    at = unpacker.tell()
-    if at < len(body) and body[at] in _STRINGS:
-        op: str = unpacker.unpack()
-        if 0 < len(op.encode()) <= OP_BYTES_MAX:
-            return op
-    raise RemoteProtocolError(f"an op is a string of 1 to {OP_BYTES_MAX} bytes", _SEE, call_id)
 
 
 def _may_be_deep(params: bytes) -> bool:
@@ -233,76 +253,3 @@ def _is_deep(params: bytes) -> bool:
     except DECODE_ERRORS:
         return True
     return False
-
-
-def read_options(options: object) -> Options:
-    """Key, seen, session, timeout and durability, checked. Raises RemoteProtocolError."""
-    if type(options) is not dict:
-        raise RemoteProtocolError(f"options must be a map, found {options!r:.100}", _SEE)
-    given = cast("dict[object, object]", options)
-    if not given:
-        return _NO_OPTIONS
-    unknown = given.keys() - _OPTIONS
-    if unknown:
-        raise RemoteProtocolError(
-            f"unknown option {min(map(repr, unknown)):.100}",
-            f"there are {', '.join(sorted(_OPTIONS))}",
-        )
-    key = _read_key(given["key"]) if "key" in given else None
-    seen = _read_seen(given["seen"], key) if "seen" in given else 0
-    session = _read_session(given["session"]) if "session" in given else None
-    timeout_s = _read_timeout_s(given["timeout_s"]) if "timeout_s" in given else None
-    durability = _read_durability(given["durability"]) if "durability" in given else None
-    return key, seen, session, timeout_s, durability
-
-
-def _read_key(value: object) -> CallKey:
-    match value:
-        case str() if 0 < len(value.encode()) <= STRING_KEY_BYTES_MAX:
-            return value
-        case [str() | bytes() as client, int() as number] if _is_uint(number):
-            size = len(client.encode() if isinstance(client, str) else client)
-            if 0 < size <= CLIENT_BYTES_MAX:
-                return client, number
-        case _:
-            pass
-    raise RemoteProtocolError(
-        f"found the key {value!r:.200}",
-        f"a key is a string of 1 to {STRING_KEY_BYTES_MAX} bytes, or [client, number] with a "
-        f"client of 1 to {CLIENT_BYTES_MAX} bytes and a uint64",
-    )
-
-
-def _read_seen(value: object, key: CallKey | None) -> int:
-    if isinstance(key, tuple) and _is_uint(value) and value <= key[1]:
-        return value
-    raise RemoteProtocolError(
-        f"found seen {value!r:.100}",
-        "it goes with a key [client, number] and is a uint64 that is at most that number",
-    )
-
-
-def _read_session(value: object) -> str:
-    if isinstance(value, str) and 0 < len(value.encode()) <= SESSION_BYTES_MAX:
-        return value
-    raise RemoteProtocolError(
-        f"found the session {value!r:.200}", f"it is a string of 1 to {SESSION_BYTES_MAX} bytes"
-    )
-
-
-def _read_timeout_s(value: object) -> float:
-    if type(value) in (int, float) and 0 < cast(float, value) <= TIMEOUT_S_MAX:
-        return float(cast(float, value))
-    raise RemoteProtocolError(
-        f"found timeout_s {value!r:.100}", f"it is a number over 0 and at most {TIMEOUT_S_MAX}"
-    )
-
-
-def _read_durability(value: object) -> Durability:
-    if value in ("everysec", "always"):
-        return value
-    raise RemoteProtocolError(f"found durability {value!r:.100}", "it is everysec or always")
-
-
-def _is_uint(value: object) -> TypeGuard[int]:
-    return type(value) is int and 0 <= value <= ID_MAX

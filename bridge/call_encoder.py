@@ -8,21 +8,21 @@ same key.
 """
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from osupervisor.bridge.call import OP_BYTES_MAX, Durability, parse_call, read_options
+from osupervisor.bridge.call import OP_BYTES_MAX, parse_call
+from osupervisor.bridge.call_options import Durability, read_options
 from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, HEADER_SIZE
 from osupervisor.bridge.identity import CLIENT_BYTES
-from osupervisor.bridge.packing import new_packer
+from osupervisor.bridge.packing import new_packer, pack
 
 _head = struct.Struct(">I3sI12s").pack
 _head_wide = struct.Struct(">I3sQ12s").pack
 _tail = struct.Struct(">25sQ6sQ").pack
 _METHOD: Final = b"\xaabrain.call\x94"
-_ENDS_SIZE: Final = 19 + 47
-_HEAD_WIDE_SIZE: Final = 23
+_HEAD_SIZE: Final = 19
 _NARROW_MAX: Final = 2**32 - 1
 _CALL_BYTES_MAX: Final = FRAME_BYTES_MAX - 4
 _OPS_CACHED_MAX: Final = 1024
@@ -31,7 +31,10 @@ _PACK_ERRORS: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What a caller may say about a call beside its arguments."""
+    """What a caller may say about a call beside its arguments.
+
+    Raises LocalProtocolError at a value that the service would refuse.
+    """
 
     key: str | tuple[str | bytes, int] | None = None
     """The caller's own idempotency key. None: the library's, unless `keyless`."""
@@ -40,36 +43,42 @@ class CallOptions:
     session: str | None = None
     timeout_s: float | None = None
     durability: Durability | None = None
+    packed: bytes = field(init=False, compare=False, repr=False)
+    """Names and values of what is said, one behind the other, without a map's header."""
+    count: int = field(init=False, compare=False, repr=False)
+    """How many pairs those are."""
 
-    def check(self) -> None:
-        """Raises LocalProtocolError at a value that the service would refuse."""
-        try:
-            read_options(self.said())
-        except RemoteProtocolError as error:
-            raise LocalProtocolError(error.message, error.hint) from None
-
-    def said(self) -> dict[object, object]:
-        """The options that are set, as they stand in a call, but for the library's key."""
+    def __post_init__(self) -> None:
         key = list(self.key) if isinstance(self.key, tuple) else self.key
-        said = {
+        named: dict[object, object] = {
             "key": key,
             "session": self.session,
             "timeout_s": self.timeout_s,
             "durability": self.durability,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        said = {name: value for name, value in named.items() if value is not None}
+        try:
+            read_options(said)
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(error.message, error.hint) from None
+        object.__setattr__(self, "packed", pack(said)[1:])
+        object.__setattr__(self, "count", len(said))
+
+    @property
+    def own_key(self) -> bool:
+        """Whether a call with these options does without the library's key."""
+        return self.keyless or self.key is not None
 
 
 def merge(options: CallOptions | None, **changes: Any) -> CallOptions:
-    """The options with those changes that are not None."""
+    """The options with those changes that are not None. Raises LocalProtocolError."""
     given = {name: value for name, value in changes.items() if value is not None}
     return replace(options or CallOptions(), **given)
 
 
-def checked(options: CallOptions) -> CallOptions | None:
+def none_if_silent(options: CallOptions) -> CallOptions | None:
     """None where they say nothing: then a call takes the shortest way."""
-    options.check()
-    return options if options.said() or options.keyless else None
+    return options if options.count or options.keyless else None
 
 
 class CallEncoder:
@@ -99,9 +108,15 @@ class CallEncoder:
         return frame[:at] + self._client + frame[at + CLIENT_BYTES :]
 
     def frame(
-        self, op: str, args: tuple[object, ...], kwargs: dict[str, object], number: int, seen: int
+        self,
+        op: str,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        number: int,
+        seen: int,
+        options: CallOptions | None = None,
     ) -> bytes:
-        """The frame of a call under the library's key. Raises LocalProtocolError."""
+        """The frame of a call. Raises LocalProtocolError."""
         pack = self._pack
         try:
             packed_op = self._ops[op]
@@ -112,38 +127,24 @@ class CallEncoder:
             packed_kwargs = pack(kwargs) if kwargs else b"\x80"
         except _PACK_ERRORS as error:
             raise _unpackable(op, error) from None
-        size = len(packed_op) + len(packed_args) + len(packed_kwargs) + _ENDS_SIZE
+        if options is None:
+            tail = _tail(self._key, number, b"\xa4seen\xcf", seen)
+        else:
+            tail = self._tail_with(number, seen, options)
+        size = _HEAD_SIZE + len(packed_op) + len(packed_args) + len(packed_kwargs) + len(tail)
         if size > _CALL_BYTES_MAX:
             raise _too_long(op, size)
         if number > _NARROW_MAX:
             head = _head_wide(size + 4, b"\x94\x00\xcf", number, _METHOD)
         else:
             head = _head(size, b"\x94\x00\xce", number, _METHOD)
-        tail = _tail(self._key, number, b"\xa4seen\xcf", seen)
         return b"".join((head, packed_op, packed_args, packed_kwargs, tail))
 
-    def frame_with(
-        self,
-        op: str,
-        args: tuple[object, ...],
-        kwargs: dict[str, object],
-        number: int,
-        seen: int,
-        options: CallOptions,
-    ) -> bytes:
-        """The frame of a call with options of its own. Raises LocalProtocolError."""
-        said = options.said()
-        if options.key is None and not options.keyless:
-            said = {"key": [self._client, number], "seen": seen, **said}
-        try:
-            params = self._pack_op(op) + self._pack(args)
-            params += self._pack(kwargs) + self._pack(said)
-        except _PACK_ERRORS as error:
-            raise _unpackable(op, error) from None
-        size = len(params) + _HEAD_WIDE_SIZE
-        if size > _CALL_BYTES_MAX:
-            raise _too_long(op, size)
-        return _head_wide(size, b"\x94\x00\xcf", number, _METHOD) + params
+    def _tail_with(self, number: int, seen: int, options: CallOptions) -> bytes:
+        if options.own_key:
+            return bytes((0x80 + options.count,)) + options.packed
+        key = bytes((0x82 + options.count,)) + self._key[1:]
+        return _tail(key, number, b"\xa4seen\xcf", seen) + options.packed
 
     def _pack_op(self, op: str) -> bytes:
         wanted = f"wanted a string of 1 to {OP_BYTES_MAX} bytes"

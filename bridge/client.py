@@ -20,8 +20,8 @@ from functools import partial
 from typing import Any, cast
 
 from osupervisor.bridge.address import Address, service_address
-from osupervisor.bridge.call import Durability
-from osupervisor.bridge.call_encoder import CallOptions, checked, merge
+from osupervisor.bridge.call_encoder import CallOptions, merge, none_if_silent
+from osupervisor.bridge.call_options import Durability
 from osupervisor.bridge.exchange import CONNECT_TIMEOUT_S, DEADLINE_S
 from osupervisor.bridge.link import Link
 from osupervisor.bridge.methods import (
@@ -59,7 +59,7 @@ class Client:
         retries: bool = True,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
     ) -> None:
-        self._options = checked(CallOptions(timeout_s=timeout_s))
+        self._options = none_if_silent(CallOptions(timeout_s=timeout_s))
         self._link = Link(
             service_address(address),
             token=token,
@@ -100,7 +100,7 @@ class Client:
         """
         client = object.__new__(Client)
         client._link = self._link
-        client._options = checked(
+        client._options = none_if_silent(
             merge(
                 self._options, key=key, session=session, timeout_s=timeout_s, durability=durability
             )

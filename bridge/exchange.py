@@ -148,12 +148,10 @@ class Exchange(Generic[P]):
         if now >= identity.renew_at:
             self._rename(now)
         number = identity.next_number
-        if options is None:
-            frame = self._encoder.frame(op, args, kwargs, number, identity.seen)
-        else:
-            frame = self._encoder.frame_with(op, args, kwargs, number, identity.seen, options)
-            deadline_s = options.timeout_s or deadline_s
+        frame = self._encoder.frame(op, args, kwargs, number, identity.seen, options)
         identity.next_number = number + 1
+        if options is not None and options.timeout_s is not None:
+            deadline_s = options.timeout_s
         deadline_s += now
         # As `_begin`, without the cost of calling it.
         pending = self._pending[number] = self._make(number, frame, deadline_s)
@@ -163,7 +161,7 @@ class Exchange(Generic[P]):
             self._unsent.add(number)
         if deadline_s < self._check_at:
             self._check_at = deadline_s
-        if options is not None and (options.keyless or options.key is not None):
+        if options is not None and options.own_key:
             pending.troubled().own_key = True
         return pending
 

@@ -17,7 +17,8 @@ the *params* of the call: they go into the request, the log and the brain as the
 import struct
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from osupervisor.bridge.call import ID_MAX, Call, parse_call
+from osupervisor.bridge.call import Call, parse_call
+from osupervisor.bridge.call_options import UINT_MAX
 from osupervisor.bridge.errors import ErrorMap, RemoteProtocolError
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, frame
 from osupervisor.bridge.packing import DECODE_ERRORS, pack, unpack
@@ -163,7 +164,7 @@ def parse(body: bytes) -> Message:
             f"a message is none of request, response and notification: {value!r:.100}", _SEE
         )
     _, request_id, third, fourth = message
-    if type(request_id) is not int or not 0 <= request_id <= ID_MAX:
+    if type(request_id) is not int or not 0 <= request_id <= UINT_MAX:
         raise RemoteProtocolError(f"an id is a uint64, found {request_id!r:.100}", _SEE)
     if kind == RESPONSE:
         return Response(request_id, third, fourth)

@@ -8,7 +8,8 @@ load()           how often `add` took effect, changing nothing
 from collections import Counter
 from typing import Any, cast
 
-from osupervisor.bridge.call import Call, CallKey
+from osupervisor.bridge.call import Call
+from osupervisor.bridge.call_options import CallKey
 from osupervisor.bridge.errors import OpFailed, OpNotFound, ProtocolError
 from osupervisor.bridge.messages import answer, outcome_of_error, outcome_of_result
 from tests.bridge.calls import unpacked

@@ -1,14 +1,15 @@
 """`brain.call` off its bytes: as decoding it whole says, and no error but the declared one."""
 
 import random
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from osupervisor.bridge.call import NESTING_MAX, OPTIONS_BYTES_MAX, Call, parse_call, read_options
+from osupervisor.bridge.call import NESTING_MAX, Call, parse_call
 from osupervisor.bridge.call_encoder import CallEncoder, CallOptions
+from osupervisor.bridge.call_options import OPTIONS_BYTES_MAX, read_options
 from osupervisor.bridge.errors import RemoteProtocolError
 from osupervisor.bridge.frames import FRAME_BYTES_MAX
 from osupervisor.bridge.messages import request_blob
@@ -174,6 +175,8 @@ def test_an_op_has_up_to_128_bytes(op: str) -> None:
         {"key": ["c", True]},
         {"key": ["c", "1"]},
         {"seen": 1},
+        {"seen": 0},
+        {"key": "k", "seen": 0},
         {"key": "k", "seen": 1},
         {"key": ["c", 5], "seen": 6},
         {"key": ["c", 5], "seen": -1},
@@ -208,13 +211,34 @@ def test_a_bad_option_is_refused_and_named(said: dict[object, object]) -> None:
 
 def test_options_of_the_clients_are_those_of_the_page() -> None:
     said = CallOptions(("c", 5), session="s", timeout_s=1.5, durability="always")
-    found = call(LIBRARY.frame_with("add", (1,), {"n": 2}, 9, 4, said)[4:])
+    found = call(LIBRARY.frame("add", (1,), {"n": 2}, 9, 4, said)[4:])
     params = pack("add") + pack([1]) + pack({"n": 2})
     assert found == Call(9, "add", params, ("c", 5), 0, "s", 1.5, "always")
-    own = call(LIBRARY.frame_with("add", (), {}, 9, 4, CallOptions(timeout_s=2))[4:])
+    own = call(LIBRARY.frame("add", (), {}, 9, 4, CallOptions(timeout_s=2))[4:])
     assert (own.key, own.seen, own.timeout_s) == ((CLIENT, 9), 4, 2.0)
-    keyless = call(LIBRARY.frame_with("load", (), {}, 9, 4, CallOptions(keyless=True))[4:])
+    keyless = call(LIBRARY.frame("load", (), {}, 9, 4, CallOptions(keyless=True))[4:])
     assert (keyless.key, keyless.seen) == (None, 0)
+
+
+@given(OPS, ARGS, KWARGS, options(), st.booleans())
+def test_any_options_of_the_clients_arrive(
+    op: str, args: list[object], kwargs: dict[str, object], drawn: dict[str, Any], keyless: bool
+) -> None:
+    drawn.pop("seen", None)
+    said = CallOptions(**drawn, keyless=keyless)
+    found = call(LIBRARY.frame(op, tuple(args), kwargs, 9, 4, said)[4:])
+    library = (CLIENT, 9), 4
+    key, seen = (drawn.get("key"), 0) if keyless or "key" in drawn else library
+    assert found == Call(
+        9,
+        op,
+        pack(op) + pack(args) + pack(kwargs),
+        key,
+        seen,
+        drawn.get("session"),
+        drawn.get("timeout_s"),
+        drawn.get("durability"),
+    )
 
 
 @pytest.mark.parametrize("padding", [b"", b"\xc3\xa9" * 300, b"x" * 300, b"x" * 5000])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from osupervisor.bridge import call, errors, messages, methods, session
+from osupervisor.bridge import call, call_options, errors, messages, methods, session
 from osupervisor.bridge.call_encoder import CallEncoder
 from osupervisor.bridge.errors import OpFailed, Overloaded, error_map
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, frame, split
@@ -142,11 +142,11 @@ def test_the_page_gives_the_limits_of_the_code() -> None:
         messages.METHOD_BYTES_MAX,
         call.OP_BYTES_MAX,
         call.NESTING_MAX,
-        call.OPTIONS_BYTES_MAX,
-        call.STRING_KEY_BYTES_MAX,
-        call.CLIENT_BYTES_MAX,
-        call.SESSION_BYTES_MAX,
-        call.TIMEOUT_S_MAX,
+        call_options.OPTIONS_BYTES_MAX,
+        call_options.STRING_KEY_BYTES_MAX,
+        call_options.CLIENT_BYTES_MAX,
+        call_options.SESSION_BYTES_MAX,
+        call_options.TIMEOUT_S_MAX,
     ]
 
 
