@@ -130,10 +130,6 @@ class Exchange(Generic[P]):
         """Whether an outcome of it is still to come."""
         return self._pending.get(pending.number) is pending
 
-    def oldest(self) -> P:
-        """The request that has waited longest. Only when there is one."""
-        return next(iter(self._pending.values()))
-
     def call(
         self,
         op: str,

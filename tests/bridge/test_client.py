@@ -128,6 +128,26 @@ def test_a_pipeline_keeps_calls_in_flight_and_order(client: Client) -> None:
     assert replies[3].result() == 4
 
 
+def test_a_pipeline_writes_before_its_window_is_full(client: Client, service: Service) -> None:
+    with client.pipeline(window=1000) as pipeline:
+        replies = [pipeline.add("hits")]
+        replies[0].result()
+        replies += [pipeline.add("hits") for _ in range(500)]
+        wait_until(lambda: service.ledger.adds > 100)
+        assert not replies[-1].done
+    assert [reply.result() for reply in replies] == list(range(1, 502))
+
+
+def test_a_pipeline_of_a_closed_client_is_closed(client: Client) -> None:
+    pipeline = client.pipeline()
+    pending = pipeline.add("hits")
+    client.close()
+    with pytest.raises(LocalProtocolError, match="closed"):
+        pipeline.add("hits")
+    with pytest.raises(LocalProtocolError, match="closed"):
+        pending.result()
+
+
 def test_a_pipeline_raises_its_first_error_in_the_end(client: Client) -> None:
     replies: list[Reply] = []
     with pytest.raises(OpFailed, match="one"):
