@@ -40,6 +40,11 @@ class Brain:
     wants: list[list[Any]] = field(default_factory=list[list[Any]])
     """load, checkpoint, spawn: what the world has to do for it."""
 
+    @property
+    def able(self) -> bool:
+        """Whether it can do anything more."""
+        return not self.hung and not self.killed_by
+
     def say_ready(self) -> None:
         self.outbox.append(packing.pack([2, "ready", [{"lsn": self.lsn, "epoch": self.epoch}]]))
 

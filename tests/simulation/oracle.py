@@ -134,6 +134,10 @@ class Oracle:
         for shown in lost:
             self.answers.pop(shown.key, None)
 
+    def died(self, key: Key) -> None:
+        """A brain died while it executed this."""
+        self.deaths[key] = self.deaths.get(key, 0) + 1
+
     # --- answers
 
     def answered(self, key: Key, outcome: bytes, *, durable: bool, query: bool) -> None:

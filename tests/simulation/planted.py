@@ -10,7 +10,7 @@ from osupervisor.supervisor.core.call import Call, Waiter
 from osupervisor.supervisor.core.context import Context
 from osupervisor.supervisor.core.done import ClientWindow, DoneTable
 from osupervisor.supervisor.core.fold import Fold
-from osupervisor.supervisor.core.key import is_client_key
+from osupervisor.supervisor.core.key import Key, is_client_key
 from osupervisor.supervisor.core.lease import Brain, LeaseState
 from osupervisor.supervisor.core.log_tail import Entry, LogTail
 
@@ -36,11 +36,11 @@ def _answers_queries_before_what_they_read() -> Any:
 
 def _forgets_to_end_a_cast() -> Any:
     def verdict(
-        self: Fold, lsn: int, t_us: int, key: Any, seen: int, crc: int, outcome: bytes
+        self: Fold, lsn: int, t_us: int, key: Key, seen: int, crc: int, outcome: bytes
     ) -> None:
         self.lsn, self.t_us = lsn, t_us
         self.strikes.pop(key, None)
-        if not (isinstance(key, tuple) and isinstance(key[0], int)):
+        if isinstance(key, str) or is_client_key(key):
             self.done.put(key, seen, lsn, t_us, crc, outcome)
 
     return patch.object(Fold, "verdict", verdict)
