@@ -1,14 +1,13 @@
 """One client's connection: frames in, calls to the core, answers out.
 
-    read --> frames --> brain.call / brain.state --> core ... --> answer
-                   \\-> any other method --> its handler ------> answer
+    read --> session --> brain.call / brain.state --> core ... --> answer
+                    \\-> any other method --> its handler ------> answer
 
-A peer that sends what is no message is told why, and the connection is closed when that is sent.
-One that doesn't read its answers is not read from any more, and closed at `unsent_bytes_max`.
+What a peer may send is the session's business (bridge/session.py). One that doesn't read its
+answers is not read from any more, and closed at `unsent_bytes_max`.
 """
 
 import asyncio
-import hmac
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -16,19 +15,22 @@ from dataclasses import dataclass
 from typing import cast
 from zlib import crc32
 
-from osupervisor.bridge import messages, methods, packing
+from osupervisor.bridge import messages, packing
+from osupervisor.bridge.call import Call
 from osupervisor.bridge.errors import (
     UNAVAILABLE,
     BridgeError,
     ErrorMap,
-    FrameTooLargeError,
     RemoteProtocolError,
     ServiceError,
     Unavailable,
     error_map,
 )
-from osupervisor.bridge.frames import FrameDecoder
-from osupervisor.supervisor.core.call import Call, Waiter
+from osupervisor.bridge.messages import Request
+from osupervisor.bridge.methods import BRAIN_STATE
+from osupervisor.bridge.session import Refusal, Session
+from osupervisor.supervisor.core.call import Call as CoreCall
+from osupervisor.supervisor.core.call import Waiter
 from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.outgoing import Outgoing
@@ -67,12 +69,10 @@ class Connection:
         self._sock = sock
         self._serving = serving
         self._closed = closed
-        self._token = token
-        self._decoder = FrameDecoder()
+        self._session = Session(token or None)
         self._outgoing = Outgoing(sock, serving.loop, self._sent_all, self.close)
         self._answers: list[bytes] = []
         self._reading = False
-        self._closing = False
         self.open = True
         self.half_since_s = 0.0
         """Since when half a frame is there; 0: none."""
@@ -98,7 +98,7 @@ class Connection:
                 self.close()
 
     def _sent_all(self) -> None:
-        if self._closing:
+        if self._session.closing:
             self.close()
         else:
             self._read_on()
@@ -115,32 +115,19 @@ class Connection:
         if not data:
             self.close()
             return
-        try:
-            bodies = self._decoder.feed(data)
-        except FrameTooLargeError as error:
-            self._refuse(None, error)
-            return
-        for body in bodies:
-            if not self._take(body):
-                return
-        self.half_since_s = time.monotonic() if self._decoder.pending_bytes else 0.0
+        session = self._session
+        for event in session.receive(data):
+            if type(event) is Call:
+                self._take_call(event)
+            elif isinstance(event, Refusal):
+                self._send(event.frame)
+            elif isinstance(event, Request):
+                self._take_request(event)
+        self.half_since_s = time.monotonic() if session.pending_bytes else 0.0
+        if session.closing:
+            self._end()
 
-    def _take(self, body: bytes) -> bool:
-        """One message. False: the connection ends."""
-        try:
-            call = None if self._token else messages.parse_call(body)
-            if call is None:
-                self._take_other(messages.parse(body))
-            else:
-                self._take_call(call)
-        except RemoteProtocolError as error:
-            if error.request_id is None or self._token:
-                self._refuse(error.request_id, error)
-                return False
-            self._respond(error.request_id, error)
-        return self.open and not self._closing
-
-    def _take_call(self, call: messages.Call) -> None:
+    def _take_call(self, call: Call) -> None:
         serving = self._serving
         if serving.stopping():
             hint = "this request did nothing; call again under the same key when it is back"
@@ -150,7 +137,7 @@ class Connection:
         core = engine.core
         call_id, op, params, key, seen, _, timeout_s, durability = call
         core.call(  # by position: half the price of keywords, on the hottest line there is
-            Call(
+            CoreCall(
                 key or "",
                 b"" if key is None else encode_key(key, seen),
                 seen,
@@ -165,18 +152,10 @@ class Connection:
         )
         engine.event()
 
-    def _take_other(self, message: messages.Message) -> None:
-        if not isinstance(message, messages.Request):
-            raise RemoteProtocolError(
-                "a client sends requests", "docs/PROTOCOL.md says which there are"
-            )
-        if self._token:
-            self._authenticate(message)
-            return
-        if message.method == "brain.state":
+    def _take_request(self, message: Request) -> None:
+        if message.method == BRAIN_STATE:
             self._take_state(message)
             return
-        methods.check_params(message.method, message.params, message.id)
         try:
             value = self._serving.handlers[message.method](message.params)
         except Exception as error:  # a handler's fault is the caller's answer
@@ -199,42 +178,26 @@ class Connection:
         else:
             self._respond(message_id, None, found)
 
-    def _take_state(self, message: messages.Request) -> None:
-        methods.check_params(message.method, message.params, message.id)
+    def _take_state(self, message: Request) -> None:
+        """A query for a part of the state. Its path is a request's only param."""
         params = packing.pack(message.params[0])
-        engine = self._serving.engine
-        engine.core.call(
-            Call(
+        core = self._serving.engine.core
+        core.call(
+            CoreCall(
                 key="",
                 key_bytes=b"",
                 seen=0,
-                op="brain.state",
+                op=BRAIN_STATE,
                 params=params,
                 crc=crc32(params),
                 waiters=[Waiter(self, message.id)],
-                admitted_us=engine.core.context.now_us,
+                admitted_us=core.context.now_us,
                 timeout_us=0,
                 query=True,
                 method="state",
             )
         )
-        engine.event()
-
-    def _authenticate(self, message: messages.Request) -> None:
-        said = message.params[0] if message.params else None
-        token = cast("dict[str, object]", said).get("token") if isinstance(said, dict) else None
-        if message.method != "kernel.hello" or not isinstance(token, str):
-            raise RemoteProtocolError(
-                "this address wants kernel.hello with the token first",
-                'send [{"token": "..."}]; the token stands in the file listen.token_file names',
-                message.id,
-            )
-        if not hmac.compare_digest(token.encode(), self._token.encode()):
-            raise RemoteProtocolError(
-                "the token is wrong", "listen.token_file names the file with it", message.id
-            )
-        self._token = ""
-        self._respond(message.id, None, self._serving.handlers["kernel.hello"](message.params))
+        self._serving.engine.event()
 
     def _respond(self, message_id: int, error: BaseException | None, value: object = None) -> None:
         if error is not None:
@@ -244,12 +207,14 @@ class Connection:
         if self.answer(message_id, outcome):
             self.flush()
 
-    def _refuse(self, message_id: int | None, error: BridgeError) -> None:
-        """Say why, then end the connection."""
-        self._closing = True
-        self._read_off()
-        self._respond(message_id or 0, error)
+    def _send(self, frame: bytes) -> None:
+        """A frame that is no answer to a call."""
+        self._answers.append(frame)
         self.flush()
+
+    def _end(self) -> None:
+        """Nothing more is read; close when all is sent."""
+        self._read_off()
         if not self._outgoing.unsent_bytes:
             self.close()
 
