@@ -45,9 +45,10 @@ class Service:
         listener: socket.socket | None = None,
         refusals: Sequence[bytes] = (),
         silent: bool = False,
+        ledger: Ledger | None = None,
     ) -> None:
         self.path = path
-        self.ledger = Ledger()
+        self.ledger = ledger or Ledger()
         self.connections = 0
         self.requests: list[str] = []
         self._breaks = list(breaks)
