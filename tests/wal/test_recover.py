@@ -298,6 +298,7 @@ def test_segments_of_a_rotation_that_failed_half_way_do_not_hide_the_reopened_on
     with pytest.raises(AppendFailed, match="planned"):
         writer.append([one(3)], 3)
     assert f"{3:020}.wal" in disk.names(), disk.trace
+    assert writer.failed and (writer.last_lsn, writer.durable_lsn) == (2, 2)
     writer.abandon()
     again = reopened(disk, 0, [one(1), one(2)])  # a caller that didn't hear of the seal
     again.append([one(3), one(4)], 3)
