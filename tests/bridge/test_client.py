@@ -269,7 +269,7 @@ def test_a_service_that_is_restarted_between_calls_and_during_one(tmp_path: Path
         results: list[int] = []
         asking = threading.Thread(target=lambda: results.append(client.add("hits")))
         asking.start()
-        with Service(tmp_path / "s", ledger=first.ledger):
+        with Service(tmp_path / "s", ledger=first.ledger) as second:
             asking.join()
             assert results == [2]
             second.break_all()
