@@ -92,3 +92,12 @@ def key_reused(op: str) -> bytes:
         f"{op}: this key was used before, with another op or other arguments",
         "give each request a key of its own",
     )
+
+
+def unreadable(lsn: int, reason: str) -> bytes:
+    return error(
+        "ProtocolError",
+        f"this request took effect (record {lsn}), and its answer can't be read: {reason}",
+        "don't send it again under another key; `osupervisor wal verify` looks at the log",
+        lsn=lsn,
+    )

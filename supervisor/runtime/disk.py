@@ -66,6 +66,8 @@ class Disk:
             self.busy = False
             error = future.exception()
             if error is None:
+                if not self.writer.failed:
+                    self.writer.note_durable(target.lsn)
                 done(target.lsn)
             else:
                 failed(f"fdatasync: {error}")

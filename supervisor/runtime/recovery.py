@@ -14,6 +14,8 @@ from pathlib import Path
 
 from osupervisor.config.settings import Settings
 from osupervisor.supervisor.core.fold import Fold
+from osupervisor.vault_store.checkpoint import CheckpointStore
+from osupervisor.vault_store.errors import VaultStoreError
 from osupervisor.wal.record import Kind
 from osupervisor.wal.recover import LogView, read_log, reopen
 from osupervisor.wal.storage import DirectoryStorage
@@ -81,14 +83,13 @@ def _fold(fold: Fold, view: LogView, data: Path) -> int:
         fold.count(control.lsn, control.t_us)
         first = control.lsn + 1
     elif view.first_lsn > 1:
+        first = _from_checkpoint(fold, view, data)
+    newest = _checkpoints(data).newest_whole()
+    if newest is not None and newest.lsn > view.last_lsn:
         raise StartRefused(
-            f"{data / 'wal'}: the log begins at record {view.first_lsn} and has no control record;"
-            " restore the missing segments from a backup"
-        )
-    elif view.last_lsn == 0 and _has_checkpoints(data):
-        raise StartRefused(
-            f"{data / 'wal'}: the log is empty, but {data / 'checkpoints'} holds checkpoints;"
-            " restore the segments from a backup, or move the checkpoints away to begin anew"
+            f"{data / 'wal'}: the log ends at record {view.last_lsn}, but a checkpoint stands at"
+            f" {newest.lsn}; restore the missing segments from a backup, or move"
+            f" {data / 'checkpoints'} away to go on without what they held"
         )
     size = 0
     for record in view.records(first):
@@ -97,9 +98,27 @@ def _fold(fold: Fold, view: LogView, data: Path) -> int:
     return size
 
 
-def _has_checkpoints(data: Path) -> bool:
-    folder = data / "checkpoints"
-    return folder.is_dir() and any(each.name.isdigit() for each in folder.iterdir())
+def _from_checkpoint(fold: Fold, view: LogView, data: Path) -> int:
+    """Begin with a checkpoint's control data, where a repair left the log without a control
+    record. Returns the first LSN behind it."""
+    store = _checkpoints(data)
+    for entry in reversed(store.ls()):
+        if entry.manifest is None or not view.first_lsn - 1 <= entry.lsn <= view.last_lsn:
+            continue
+        try:
+            fold.restore(store.read_control(entry.lsn))
+        except (VaultStoreError, ValueError):
+            continue
+        fold.count(entry.lsn, fold.t_us)
+        return entry.lsn + 1
+    raise StartRefused(
+        f"{data / 'wal'}: the log begins at record {view.first_lsn} and has no control record, and"
+        " no checkpoint fits it; restore the missing segments from a backup"
+    )
+
+
+def _checkpoints(data: Path) -> CheckpointStore:
+    return CheckpointStore(data / "checkpoints")
 
 
 def hash_seed(data: Path) -> int:

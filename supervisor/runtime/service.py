@@ -13,6 +13,7 @@ from typing import cast
 from osupervisor.bridge import line
 from osupervisor.bridge.errors import BridgeError
 from osupervisor.config.settings import Settings
+from osupervisor.supervisor.core import outcome as outcomes
 from osupervisor.supervisor.core.context import Limits
 from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.fold import split_commit
@@ -56,7 +57,8 @@ from osupervisor.supervisor.tree.reports import (
     Report,
     SupervisorReport,
 )
-from osupervisor.wal import reader
+from osupervisor.wal.errors import WalError
+from osupervisor.wal.finder import Finder
 from osupervisor.wal.placement import segment_lsns
 from osupervisor.wal.segment import segment_name
 
@@ -93,6 +95,7 @@ class Service:
         self._schema: dict[str, object] = {}
         self._queries: frozenset[str] = frozenset()
         self._storage = recovered.storage
+        self._finder = Finder(recovered.storage)
         self._stop_task: asyncio.Task[None] | None = None
         self.post_mortem = PostMortem(settings, loop, say)
         self.heart = HeartLink(inheritance, loop, self._heart_revived)
@@ -385,12 +388,15 @@ class Service:
 
     def _outcome_at(self, lsn: int) -> bytes:
         """The outcome in the log's record `lsn`."""
-        firsts = [first for first in segment_lsns(self._storage) if first <= lsn]
-        descriptor = self._storage.open_fd(segment_name(firsts[-1]))
+        reason = "the tape no longer reaches back so far"
         try:
-            return split_commit(reader.find(descriptor, lsn).commit)[0]
-        finally:
-            os.close(descriptor)
+            record = self._finder.find(lsn)
+            if record is not None:
+                return split_commit(record.commit)[0]
+        except (WalError, OSError) as error:
+            reason = str(error)
+            self._say("error", "outcome.not_read", lsn=lsn, reason=reason)
+        return outcomes.unreadable(lsn, reason)
 
     def _request_checkpoint(self) -> None:
         self.core.want_checkpoint()

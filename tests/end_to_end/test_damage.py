@@ -110,4 +110,4 @@ def test_an_empty_log_beside_checkpoints_is_refused(start: Start) -> None:
     shutil.rmtree(service.data / "wal")
     refused = service.run("start", "--daemon")
     assert refused.returncode == 1
-    assert "checkpoints" in refused.stderr
+    assert "checkpoint" in refused.stderr
