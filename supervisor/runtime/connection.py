@@ -42,16 +42,17 @@ UNREAD_BYTES = 1024 * 1024
 Handler = Callable[[list[object]], "object | Awaitable[object]"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Serving:
-    """What every connection works with."""
+    """What every connection works with. `queries` and `stopping` change; the rest is for good."""
 
     engine: Engine
     loop: asyncio.AbstractEventLoop
     handlers: dict[str, Handler]
-    queries: Callable[[], frozenset[str]]
-    stopping: Callable[[], bool]
     unsent_bytes_max: int
+    queries: frozenset[str] = frozenset()
+    """The ops that may not write, by the primary's schema."""
+    stopping: bool = False
 
 
 class Connection:
@@ -129,7 +130,7 @@ class Connection:
 
     def _take_call(self, call: Call) -> None:
         serving = self._serving
-        if serving.stopping():
+        if serving.stopping:
             hint = "this request did nothing; call again under the same key when it is back"
             self._respond(call.id, Unavailable("the service is stopping", hint))
             return
@@ -147,7 +148,7 @@ class Connection:
                 [Waiter(self, call_id, durability == "always")],
                 core.context.now_us,
                 0 if timeout_s is None else int(timeout_s * 1e6),
-                op in serving.queries(),
+                op in serving.queries,
             )
         )
         engine.event()

@@ -93,7 +93,6 @@ class Service:
         self._say = say
         self._data = Path(settings.data)
         self._schema: dict[str, object] = {}
-        self._queries: frozenset[str] = frozenset()
         self._storage = recovered.storage
         self._finder = Finder(recovered.storage)
         self._stop_task: asyncio.Task[None] | None = None
@@ -171,17 +170,15 @@ class Service:
             segments=lambda: [segment_name(each) for each in segment_lsns(self._storage)],
             stop=self.request_stop,
         )
-        serving = Serving(
+        self.serving = Serving(
             engine=self.engine,
             loop=loop,
             handlers=methods.handlers(parts),
-            queries=lambda: self._queries,
-            stopping=lambda: self.status.stopping,
             unsent_bytes_max=settings.listen.unsent_bytes_max,
         )
         self.listener = Listener(
             list(inheritance.listeners.values()),
-            serving,
+            self.serving,
             connections_max=settings.listen.connections_max,
             frame_timeout_s=settings.listen.frame_timeout_s,
             token=token,
@@ -256,7 +253,7 @@ class Service:
             self.request_stop()
 
     async def _stop(self) -> None:
-        self.status.stopping = True
+        self.status.stopping = self.serving.stopping = True
         self.heart.stop()
         await self._settle()
         if self.core.primary is not None and not self.core.read_only and not self.refused:
@@ -342,7 +339,7 @@ class Service:
     def _granted(self, brain: int, epoch: int) -> None:
         process = self.brains.by_id.get(brain)
         if process is not None:
-            self._queries = self.core.brains[brain].queries
+            self.serving.queries = self.core.brains[brain].queries
             self._schema = process.schema
             self.vault.code_version = process.version
             self._say("info", "lease.granted", brain=brain, pid=process.pid, epoch=epoch)
