@@ -8,7 +8,8 @@ p50 <= 5 ms; 0 failed, lost, doubled.
 A client of the library calls in a closed loop; each call sets one key. Seeded, at a random moment
 of a call's life, the same thread kills the primary. `next answer` is the time from before kill(2)
 to the right answer of the first call that was *sent after* it, which only the standby can give; the
-answer of the call that was in flight comes before it and is `in flight`. Between two kills the
+answer of the call that was in flight comes before it and is `in flight`. The calls go on for 100
+ms, in which a new standby is forked: the slowest of them is `slowest_after`. Between two kills the
 service gets its standby back. A model at the client checks every answer, and the whole state at the
 end. The state of 1 GB is a second table, of 10,000 B values.
 
@@ -35,16 +36,18 @@ from osupervisor.config.duration import parse_size
 
 VALUE_BYTES: Final = 100
 BULK_BYTES: Final = 10_000
+AFTER_S: Final = 0.1
 CALL_S: Final = 0.0003
 """A little more than a call takes: the kill falls before, in and after its execution."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Seconds since the kill."""
+    """Seconds since the kill; `slowest_after`: of one call in the AFTER_S behind it."""
 
     in_flight: float
     next_answer: float
+    slowest_after: float
 
 
 def kill_once(service: Service, caller: Caller, source: random.Random) -> Kill:
@@ -59,7 +62,12 @@ def kill_once(service: Service, caller: Caller, source: random.Random) -> Kill:
     killed = time.perf_counter()
     os.kill(pid, signal.SIGKILL)
     in_flight = caller.receive(reply)
-    return Kill(in_flight - killed, caller.call() - killed)
+    next_answer = answer = caller.call()
+    slowest = 0.0
+    while answer < killed + AFTER_S:
+        before, answer = answer, caller.call()
+        slowest = max(slowest, answer - before)
+    return Kill(in_flight - killed, next_answer - killed, slowest)
 
 
 def measure(arguments: Arguments) -> Sequence[Figure]:
@@ -91,6 +99,11 @@ def _figures(
     bare = [seconds * 1e3 for seconds in floor]
     spread = figures.spread(answers)
     in_flight = figures.median([kill.in_flight * 1e3 for kill in found])
+    slowest = [kill.slowest_after * 1e3 for kill in found]
+    after = {
+        "slowest_after_p50": figures.median(slowest),
+        "slowest_after_worst": round(max(slowest), 3),
+    }
     return [
         Figure(
             f"{name}: next answer, p50",
@@ -99,7 +112,12 @@ def _figures(
             at_most=5 if large else 2,
             peer="bare standby, futex",
             peer_value=figures.median(bare),
-            details={**spread, "in_flight_p50": in_flight, "bare_worst": round(max(bare), 3)},
+            details={
+                **spread,
+                "in_flight_p50": in_flight,
+                **after,
+                "bare_worst": round(max(bare), 3),
+            },
         ),
         Figure(
             f"{name}: next answer, p99",

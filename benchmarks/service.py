@@ -91,6 +91,7 @@ class Service:
         """Begin to start it; returns at once, the perf_counter of that moment."""
         command = [COMMAND, "start", TARGET, f"--data={self.data}", *self._changes]
         environment = {**os.environ, MARK: self._mark}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has compiled modules
         with (self.folder / "output").open("ab") as output:
             began = time.perf_counter()
             self._heart = subprocess.Popen(

@@ -1,8 +1,9 @@
 """Admission: what becomes of a call at its arrival. Pure.
 
 In this order: below the client's `seen`, it is dropped, as the client has that answer. In `done`,
-it is answered from there. On its way, it waits with the first copy. Only then it may be refused,
-because a refusal is a promise that this delivery did nothing.
+it is answered from there. On its way, it waits with the first copy. Of a client that was
+forgotten, it is refused, as it may have been executed. Only then `ReadOnly` or `Overloaded`, which
+are promises that this delivery did nothing.
 """
 
 from heapq import heappop
@@ -12,6 +13,7 @@ from osupervisor.bridge import packing
 from osupervisor.supervisor.core import outcome as outcomes
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context, Mode
+from osupervisor.supervisor.core.done import Done
 from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.core.key import is_client_key
 
@@ -19,30 +21,30 @@ from osupervisor.supervisor.core.key import is_client_key
 def admit(context: Context, call: Call) -> None:
     """Take in a client's call with its one waiter. One without a key gets one by `name` first."""
     key = call.key
+    done: Done | None = None
+    forgotten = False
     if is_client_key(key):
-        window = context.fold.done.clients.get(key[0])
+        table = context.fold.done
+        window = table.clients.get(key[0])
         if window is None:
-            done_table = context.fold.done
-            if done_table.may_be_forgotten(key[0], call.seen) and not _on_way(context, key[0]):
-                context.answer(call, outcomes.forgotten(call.seen))
-                return
+            forgotten = table.may_be_forgotten(key[0], call.seen, context.now_us)
         elif key[1] < window.seen:
             return
         else:
             done = window.done.get(key[1])
-            if done is not None:
-                _answer_done(context, call, done.lsn, done.crc, done.outcome)
-                return
+            forgotten = key[1] < window.floor
     elif type(key) is str:
-        entry = context.fold.done.get(key)
-        if entry is not None:
-            _answer_done(context, call, entry.lsn, entry.crc, entry.outcome)
-            return
+        done = context.fold.done.get(key)
+    if done is not None:
+        _answer_done(context, call, done)
+        return
     first = context.live.get(key)
     if first is not None:
         _join(context, first, call)
-        return
-    _enter(context, call)
+    elif forgotten:
+        context.answer(call, outcomes.forgotten(call.seen))
+    else:
+        _enter(context, call)
 
 
 def name(context: Context, call: Call) -> None:
@@ -52,51 +54,57 @@ def name(context: Context, call: Call) -> None:
     call.key_bytes = encode_key(call.key, 0)
 
 
-def _on_way(context: Context, client: bytes | str) -> bool:
-    """Whether a call of this client is on its way: its first commit may not be written yet."""
-    return any(type(key) is tuple and key[0] == client for key in context.live)
-
-
 def _enter(context: Context, call: Call) -> None:
-    if context.mode is Mode.READONLY and not call.query:
-        context.answer(call, outcomes.read_only(context.trouble))
-        return
     queue = context.queue
-    if not queue.has_room(len(call.params) + len(call.key_bytes)):
+    call.size = len(call.params) + len(call.key_bytes)
+    if not call.query:
+        if context.mode is Mode.READONLY:
+            context.answer(call, outcomes.read_only(context.trouble))
+            return
+        if context.is_pending_full:
+            fold = context.fold
+            context.answer(call, outcomes.overloaded(len(fold.pending), fold.pending_bytes))
+            return
+    if not queue.has_room(call.size):
         context.answer(call, outcomes.overloaded(len(queue), queue.size_bytes))
-        return
-    if len(context.fold.pending) >= context.limits.pending_max and not call.query:
-        pending = len(context.fold.pending)
-        context.answer(call, outcomes.overloaded(pending, queue.size_bytes))
         return
     context.live[call.key] = call
     queue.append(call)
 
 
 def _join(context: Context, first: Call, copy: Call) -> None:
+    """Wait with the first copy, each for its own time; of too many the oldest gives way."""
     if first.crc != copy.crc:
         context.answer(copy, outcomes.key_reused(copy.op))
         return
-    first.waiters.extend(copy.waiters)
+    until_us = copy.waits_until_us(context.limits.wait_timeout_us)
+    for waiter in copy.waiters:
+        waiter.until_us = until_us
+    waiters = first.waiters
+    waiters.extend(copy.waiters)
+    if len(waiters) > context.limits.copies_max:
+        context.out.answers.append((waiters.pop(0), outcomes.too_many_copies(copy.op)))
 
 
-def _answer_done(context: Context, call: Call, lsn: int, crc: int, outcome: bytes | None) -> None:
-    if crc != call.crc:
+def _answer_done(context: Context, call: Call, done: Done) -> None:
+    if done.crc != call.crc:
         context.answer(call, outcomes.key_reused(call.op))
-        return
-    for waiter in call.waiters:
-        context.show(waiter, lsn, outcome)
+    else:
+        context.show(call, done.lsn, done.outcome)
 
 
-def admit_due(context: Context, queue_free: int) -> None:
-    """Put the casts and timers that are due into the queue, `queue_free` of them at most."""
-    timers, fold = context.timers, context.fold
-    while timers and timers[0][0] <= context.now_us and queue_free > 0:
+def admit_due(context: Context) -> None:
+    """Put the casts and timers that are due into the queue, as far as it has room: for a window of
+    them there always is, so that clients can't keep them out."""
+    timers, queue, on_way = context.timers, context.queue, context.on_way
+    room = max(context.limits.window - len(on_way), queue.calls_max - len(queue))
+    while timers and timers[0][0] <= context.now_us and room > 0:
         _, key = heappop(timers)
-        pending = fold.pending.get(key)
-        if pending is None or key in context.on_way:
+        pending = context.fold.pending.get(key)
+        if pending is None or key in on_way:
             continue
-        context.on_way.add(key)
+        room -= 1
+        on_way.add(key)
         call = Call(
             key=key,
             key_bytes=encode_key(key, 0),
@@ -107,10 +115,10 @@ def admit_due(context: Context, queue_free: int) -> None:
             waiters=[],
             admitted_us=context.now_us,
             timeout_us=context.limits.op_timeout_us,
+            size=len(pending.call),
         )
         context.live[key] = call
-        context.queue.append(call)
-        queue_free -= 1
+        queue.append(call)
 
 
 def _op_of(params: bytes) -> str:

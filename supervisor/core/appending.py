@@ -9,28 +9,24 @@ sync failed      all that was appended, unproved   no append, no acknowledgement
 healed           all retained, written again       d = L, answer what waited, a new lease
 """
 
-from heapq import heappush
+from heapq import heapify, heappush
 
 from osupervisor.bridge import port_messages as port
-from osupervisor.supervisor.core import execution
-from osupervisor.supervisor.core.call import Call
+from osupervisor.supervisor.core import execution, following
 from osupervisor.supervisor.core.context import Context, Mode
 from osupervisor.supervisor.core.key import PendingKey
-from osupervisor.supervisor.core.lease import Brain, LeaseState
+from osupervisor.supervisor.core.lease import LeaseState
 from osupervisor.supervisor.core.log_tail import Entry
-from osupervisor.supervisor.core.outbox import BeginCheckpoint, Granted, LoadBrain
+from osupervisor.supervisor.core.outbox import BeginCheckpoint, Granted
 from osupervisor.supervisor.core.pending import Pending
 from osupervisor.wal.record import Kind
-
-STREAM_BYTES_MAX = 16 * 2**20
-"""A follower with more than this unsent is no longer streamed to; it catches up from the ring or
-the segment files when it has read what it was sent."""
 
 
 def written(context: Context) -> None:
     """The whole batch is in the log."""
     batch = context.log.batch
     context.log.batch = []
+    context.promised = context.promised_bytes = 0
     _settle(context, batch)
 
 
@@ -39,26 +35,40 @@ def cut_short(context: Context, whole: int, trouble: str) -> None:
     log = context.log
     context.trouble = trouble
     batch, log.batch = log.batch, []
-    kept = len(batch)
-    records = 0
-    for index, entry in enumerate(batch):
-        if entry.record:
-            if records == whole:
-                kept = index
-                break
-            records += 1
+    context.promised = context.promised_bytes = 0
+    kept = _kept(batch, whole)
     _settle(context, batch[:kept])
     log.next_lsn = log.last + 1
-    again: list[Call] = []
-    for entry in batch[kept:]:
-        if entry.call is None or entry.kind is Kind.DEATH:
-            continue
-        if entry.call.query:
-            again.append(entry.call)
-        else:
-            context.refuse_read_only(entry.call)
-    context.queue.put_back(again)
+    for entry in reversed(batch[kept:]):
+        _undo(context, entry)
     become_read_only(context, trouble)
+
+
+def _kept(batch: list[Entry], whole: int) -> int:
+    """How many entries count when the first `whole` records are in the log."""
+    for index, entry in enumerate(batch):
+        if entry.record:
+            if whole == 0:
+                return index
+            whole -= 1
+    return len(batch)
+
+
+def _undo(context: Context, entry: Entry) -> None:
+    """An entry that never happened. An op is refused; a query may be executed again, one that
+    killed or hung a brain only where that is counted."""
+    context.checkpoint_wanted |= entry.checkpoint
+    call = entry.call
+    if call is None:
+        return
+    if call.query and entry.kind is not Kind.COMMIT:
+        call.suspect = True
+    if entry.kind is Kind.DEATH:
+        return
+    if call.query:
+        context.put_back([call])
+    else:
+        context.refuse_read_only(call)
 
 
 def sync_failed(context: Context, trouble: str) -> None:
@@ -73,37 +83,16 @@ def become_read_only(context: Context, trouble: str) -> None:
     lease.epoch = context.fold.epoch
     if lease.state is LeaseState.GRANTING:
         lease.drop()
-    elif lease.state is LeaseState.HELD and lease.holder is not None:
-        holder, confirm = lease.holder, lease.confirm
-        if confirm is not None:
-            holder.push(port.confirm_frame(*confirm))
-        holder.push(port.notify_frame("fence"))
-        calls = lease.drop()
-        lease.state, lease.holder = LeaseState.FENCING, holder
-        lease.fencing_since_us = context.now_us
-        context.queue.put_back(calls)
-    refuse_queued(context)
-
-
-def refuse_queued(context: Context) -> None:
-    """In `readonly`: what would be logged is refused, queries stay."""
+    elif lease.state is LeaseState.HELD:
+        following.fence(context)
     for call in context.queue.remove_if(lambda call: not call.query):
         context.refuse_read_only(call)
 
 
-def fenced(context: Context, brain: Brain, lsn: int) -> None:
-    """The former holder undid what was not confirmed, and follows from `lsn` on."""
-    lease = context.lease
-    if lease.holder is brain and lease.state is LeaseState.FENCING:
-        lease.drop()
-        brain.sent = lsn
-        catch_up_or_load(context, brain)
-
-
 def synced(context: Context, lsn: int) -> None:
     """Every record up to `lsn` is durable."""
-    for waiter, outcome, at in context.log.synced(lsn):
-        context.answer_from(waiter, at, outcome)
+    for parked in context.log.synced(lsn):
+        context.answer_from(parked.waiter, parked.lsn, parked.outcome)
     unshown = context.unshown
     while unshown and unshown[0][0][1] <= context.log.ack:
         key, pending = unshown.popleft()
@@ -114,62 +103,63 @@ def healed(context: Context) -> None:
     """All that was retained is written again and durable: the log takes records."""
     context.mode, context.trouble = Mode.NORMAL, ""
     synced(context, context.log.last)
-    for key, pending in context.fold.pending.items():
-        if key not in context.on_way:
-            heappush(context.timers, (pending.due_us, key))
+    context.timers = [
+        (pending.due_us, key)
+        for key, pending in context.fold.pending.items()
+        if key not in context.on_way
+    ]
+    heapify(context.timers)
 
 
 def _settle(context: Context, entries: list[Entry]) -> None:
     """These entries are in the log: fold them, stream them, answer them."""
     records = [entry.record for entry in entries if entry.record]
-    context.log.written(records)
-    context.log.next_lsn = max(context.log.next_lsn, context.log.last + 1)
-    stream(context, records)
+    if records:
+        context.log.written(records)
+        following.stream(context, records)
     for entry in entries:
         if entry.kind is Kind.COMMIT:
             _settle_commit(context, entry)
         else:
             _settle_other(context, entry)
     lease = context.lease
-    if records and lease.state is LeaseState.HELD:
-        lease.confirm = (lease.written_n, context.log.last)
+    primary = lease.primary
+    if primary is not None and primary.sent != context.log.last:
+        lease.unconfirmed_lsn = context.log.last
         if lease.written_n - lease.confirmed_n >= execution.CONFIRM_EVERY:
-            execution.confirm(context)
+            lease.confirm()
 
 
 def _settle_commit(context: Context, entry: Entry) -> None:
     call = entry.call
     assert call is not None
-    if not entry.record:
-        execution.show_query(context, call, entry.outcome)
-        return
-    context.leave(call)
-    if entry.epoch == context.lease.epoch:
-        context.lease.written_n = call.n
-    asked = context.fold.commit(
-        entry.lsn,
-        entry.epoch,
-        entry.t_us,
-        call.key,
-        call.seen,
-        call.crc,
-        entry.outcome,
-        entry.effects,
-    )
-    if asked:
-        _schedule(context, asked)
-    for waiter in call.waiters:
-        context.show(waiter, entry.lsn, entry.outcome)
-    call.waiters.clear()
+    if entry.record:
+        if entry.epoch == context.lease.epoch:
+            context.lease.written_n = call.n
+        asked = context.fold.commit(
+            entry.lsn,
+            entry.epoch,
+            entry.t_us,
+            call.key,
+            call.seen,
+            call.crc,
+            entry.outcome,
+            entry.effects,
+        )
+        if asked:
+            _schedule(context, asked)
+    context.finish(call, entry.lsn, entry.outcome)
 
 
 def _schedule(context: Context, asked: list[tuple[PendingKey, Pending]]) -> None:
     """Effects are carried out when their commit is acknowledged."""
+    log = context.log
     for key, pending in asked:
-        if key[1] <= context.log.ack:
+        if key[1] <= log.ack:
             heappush(context.timers, (pending.due_us, key))
         else:
             context.unshown.append((key, pending))
+            log.awaited = key[1]
 
 
 def _settle_other(context: Context, entry: Entry) -> None:
@@ -177,11 +167,8 @@ def _settle_other(context: Context, entry: Entry) -> None:
     match entry.kind:
         case Kind.VERDICT:
             assert call is not None
-            context.leave(call)
             fold.verdict(entry.lsn, entry.t_us, call.key, call.seen, call.crc, entry.outcome)
-            for waiter in call.waiters:
-                context.show(waiter, entry.lsn, entry.outcome)
-            call.waiters.clear()
+            context.finish(call, entry.lsn, entry.outcome)
         case Kind.DEATH:
             assert call is not None
             fold.death(entry.lsn, entry.t_us, call.key)
@@ -204,35 +191,12 @@ def _begin_checkpoint(context: Context, entry: Entry) -> None:
     lease = context.lease
     if followers:
         writer = max(followers, key=lambda brain: brain.id)
-    elif lease.primary is not None and not lease.inflight:
-        writer = lease.primary
-        lease.confirm = (lease.written_n, entry.lsn)
-        execution.confirm(context)
     else:
-        return
+        assert lease.primary is not None and not lease.inflight, "nobody can write it"
+        writer = lease.primary
+        lease.unconfirmed_lsn = entry.lsn
+        lease.confirm()
     level = context.limits.checkpoint_level
     writer.push(port.notify_frame("checkpoint", entry.lsn, level))
     control = entry.outcome
     context.out.actions.append(BeginCheckpoint(writer.id, entry.lsn, entry.epoch, control))
-
-
-def stream(context: Context, records: list[bytes]) -> None:
-    """Send records that were just written to every follower that is up to date."""
-    if not records:
-        return
-    size = sum(map(len, records))
-    for brain in context.brains.values():
-        if brain.streaming:
-            brain.stream(records, size)
-
-
-def catch_up_or_load(context: Context, brain: Brain) -> None:
-    """Send a follower what it lacks, when the ring still has it; else it loads from files."""
-    log = context.log
-    if not log.ring.holds(brain.sent + 1):
-        brain.loading = True
-        context.out.actions.append(LoadBrain(brain.id, brain.sent))
-        return
-    newest = log.ring.since(brain.sent + 1)
-    brain.stream(newest, sum(map(len, newest)))
-    brain.streaming = True

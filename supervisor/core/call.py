@@ -5,10 +5,10 @@ admitted --> queued --> delivered --> committed --> answered
                 +-----------+   its brain died, or was fenced: back to the head of the queue
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from osupervisor.supervisor.core.key import Key
+from osupervisor.supervisor.core.key import Key, is_pending_key
 
 
 class Asker(Protocol):
@@ -31,6 +31,8 @@ class Waiter:
     message_id: int
     durable: bool = False
     """Answer only from what is known durable, whatever the mode."""
+    until_us: int = 0
+    """Past this it is told `Timeout`. 0: past the time of its call."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,9 +59,27 @@ class Call:
     n: int = 0
     """Its delivery's number within the epoch; 0 while it is queued."""
     deliveries: int = 0
-    barrier: int = field(default=0)
+    barrier: int = 0
     """Of an executed query: the last LSN that its answer rests on."""
+    size: int = 0
+    """Bytes that it counts for in the queue; known from its admission on."""
+    suspect: bool = False
+    """A query that a brain may have died of where no strike can be counted: it waits for a lease,
+    where it can."""
 
     @property
-    def size(self) -> int:
-        return len(self.params) + len(self.key_bytes)
+    def is_unwanted(self) -> bool:
+        """Whether nobody waits for it, and nothing is lost when it is not executed.
+
+        An op that was delivered may have taken effect, as far as its client knows; a cast or timer
+        has no client.
+        """
+        return (
+            not self.waiters
+            and (self.query or not self.deliveries)
+            and not is_pending_key(self.key)
+        )
+
+    def waits_until_us(self, wait_timeout_us: int) -> int:
+        """How long its first waiter waits, in log time."""
+        return self.admitted_us + (self.timeout_us or wait_timeout_us)

@@ -10,7 +10,7 @@ from osupervisor.supervisor.core.call import Call, Waiter
 from osupervisor.supervisor.core.fold import Fold
 from osupervisor.supervisor.core.key import Key, PendingKey
 from osupervisor.supervisor.core.lease import Brain, Lease
-from osupervisor.supervisor.core.log_tail import Entry, LogTail
+from osupervisor.supervisor.core.log_tail import Entry, LogTail, Parked
 from osupervisor.supervisor.core.outbox import AnswerFromLog, Outbox
 from osupervisor.supervisor.core.pending import Pending
 from osupervisor.supervisor.core.queue import CallQueue
@@ -27,12 +27,20 @@ class Limits:
 
     window: int = 256
     """W: calls delivered and unlogged."""
+    window_bytes_max: int = 32 * 2**20
+    """Bytes of their requests, beyond which no more is delivered: W of 16 MiB would be 4 GiB."""
     queue_max: int = 10_000
     queue_bytes_max: int = 64 * 2**20
     op_timeout_us: int = 30_000_000
     wait_timeout_us: int = 60_000_000
     pending_max: int = 100_000
+    pending_bytes_max: int = 16 * 2**20
+    """With everything else that a control record holds this stays below what a record may have."""
     strikes_max: int = 3
+    copies_max: int = 64
+    """How many copies of one call wait for it: a client may reconnect again and again."""
+    control_bytes_min: int = 4 * 2**20
+    """So much of the log lies between two control records that no checkpoint asked for."""
     checkpoint_level: int = 3
     """zstd."""
 
@@ -69,12 +77,16 @@ class Context:
         default_factory=deque[tuple[PendingKey, Pending]]
     )
     """Casts and timers whose commit is not acknowledged yet, in LSN order."""
+    promised: int = 0
+    """Casts and timers that the batch's commits ask for: they are not in the fold yet."""
+    promised_bytes: int = 0
     reads: int = 0
+    """Queries handed to brains without a lease, so far."""
     hold: bool = False
     """Deliver nothing: the primary is to be idle for a fork or a checkpoint."""
     checkpoint_wanted: bool = False
-    forks_wanted: deque[int] = field(default_factory=deque[int])
-    """Ids of the followers that are to be forked from a living brain."""
+    fork_wanted: int = 0
+    """Id of the follower that is to be forked from a living brain; 0: none. One at a time."""
 
     def next_seed(self) -> int:
         self.seed = (self.seed + _SEED_STEP) & _U64
@@ -116,13 +128,37 @@ class Context:
             answers.append((waiter, outcome))
         call.waiters.clear()
 
-    def show(self, waiter: Waiter, lsn: int, outcome: bytes | None) -> None:
-        """Answer with what stands at `lsn`, as soon as the waiter may know it."""
+    def finish(self, call: Call, lsn: int, outcome: bytes) -> None:
+        """The call has its outcome, which rests on the record `lsn`: it is no longer on its way,
+        and everybody is answered who may know that record."""
+        self.leave(call)
         log = self.log
-        if lsn > (log.durable if waiter.durable else log.ack):
-            log.waiting.append((lsn, waiter, outcome))
-        else:
-            self.answer_from(waiter, lsn, outcome)
+        ack, durable = log.ack, log.durable
+        answers = self.out.answers
+        for waiter in call.waiters:
+            if lsn > (durable if waiter.durable else ack):
+                self._park(call, waiter, lsn, outcome)
+            else:
+                answers.append((waiter, outcome))
+        call.waiters.clear()
+
+    def show(self, call: Call, lsn: int, outcome: bytes | None) -> None:
+        """Answer a new copy of a call with what stands at `lsn`, as soon as it may know it.
+
+        None for the outcome: it is read from the log.
+        """
+        log = self.log
+        for waiter in call.waiters:
+            if lsn <= (log.durable if waiter.durable else log.ack):
+                self.answer_from(waiter, lsn, outcome)
+            elif len(log.parked) < self.queue.calls_max:
+                self._park(call, waiter, lsn, outcome)
+            else:
+                self.out.answers.append((waiter, outcomes.not_durable(call.op)))
+
+    def _park(self, call: Call, waiter: Waiter, lsn: int, outcome: bytes | None) -> None:
+        waiter.until_us = waiter.until_us or call.waits_until_us(self.limits.wait_timeout_us)
+        self.log.park(Parked(lsn, waiter, outcome, call.op))
 
     def answer_from(self, waiter: Waiter, lsn: int, outcome: bytes | None) -> None:
         if outcome is None:
@@ -141,3 +177,32 @@ class Context:
         """Refuse a call of which the log holds nothing. A cast or timer stays pending."""
         self.leave(call)
         self.answer(call, outcomes.read_only(self.trouble))
+
+    def put_back(self, calls: list[Call]) -> None:
+        """To the head of the queue, in order; what nobody wants any more is dropped."""
+        for call in calls:
+            if call.is_unwanted:
+                self.leave(call)
+        self.queue.put_back([call for call in calls if not call.is_unwanted])
+
+    def promise(self, asked: list[tuple[PendingKey, Pending]]) -> bool:
+        """Make room in `pending` for what a commit asks for. False: it is too much."""
+        count = self.promised + len(asked)
+        size = self.promised_bytes + sum(len(pending.call) for _, pending in asked)
+        fold, limits = self.fold, self.limits
+        if (
+            len(fold.pending) + count > limits.pending_max
+            or fold.pending_bytes + size > limits.pending_bytes_max
+        ):
+            return False
+        self.promised, self.promised_bytes = count, size
+        return True
+
+    @property
+    def is_pending_full(self) -> bool:
+        """Whether clients are refused, so that what is in flight finds room for what it asks."""
+        fold, limits = self.fold, self.limits
+        return (
+            len(fold.pending) * 8 >= limits.pending_max * 7
+            or fold.pending_bytes * 8 >= limits.pending_bytes_max * 7
+        )

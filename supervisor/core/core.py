@@ -12,13 +12,21 @@ It has no clock, no randomness and no I/O; the same object runs the service and 
 docs/adr and ARCHITECTURE.md say why; the folder's other modules say how.
 """
 
-from osupervisor.supervisor.core import admission, appending, execution, upkeep
+from osupervisor.supervisor.core import (
+    admission,
+    appending,
+    deaths,
+    execution,
+    following,
+    reads,
+    upkeep,
+)
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context, Limits, Mode
 from osupervisor.supervisor.core.fold import Fold
-from osupervisor.supervisor.core.lease import Brain, LeaseState
+from osupervisor.supervisor.core.lease import Brain
 from osupervisor.supervisor.core.log_tail import LogTail
-from osupervisor.supervisor.core.outbox import KillBrain, Outbox
+from osupervisor.supervisor.core.outbox import Outbox
 from osupervisor.supervisor.core.queue import CallQueue
 
 
@@ -45,7 +53,9 @@ class Core:
         self.context = Context(
             limits=limits,
             fold=fold,
-            log=LogTail(fold.lsn, always, ring_bytes_max, since_control, newest),
+            log=LogTail(
+                fold.lsn, always, ring_bytes_max, since_control, newest, limits.control_bytes_min
+            ),
             queue=CallQueue(limits.queue_max, limits.queue_bytes_max),
             boot=boot,
             seed=seed,
@@ -91,19 +101,8 @@ class Core:
         queries: frozenset[str],
     ) -> None:
         """A brain has the state at `lsn`, whose record stands in `epoch`."""
-        context = self.context
-        at = context.fold.epoch_at(lsn)
-        if lsn > context.log.last or at != epoch:
-            reason = f"it has lsn {lsn} of epoch {epoch}; in this log that is epoch {at}"
-            context.out.actions.append(KillBrain(brain, reason))
-            return
-        view = context.brains.get(brain)
-        if view is None:
-            view = Brain(brain, version, abilities, queries, lsn)
-            context.brains[brain] = view
-        view.sent = lsn
-        view.loading = False
-        appending.catch_up_or_load(context, view)
+        view = self.context.brains.get(brain) or Brain(brain, version, abilities, queries, lsn)
+        following.ready(self.context, view, lsn, epoch)
 
     def response(
         self, brain: int, n: int, epoch: int, outcome: bytes, effects: bytes | None, commit: bytes
@@ -117,35 +116,35 @@ class Core:
         """A follower's answer to a query."""
         view = self.context.brains.get(brain)
         if view is not None:
-            upkeep.read_done(self.context, view, message_id, outcome)
+            reads.done(self.context, view, message_id, outcome)
 
     def fenced(self, brain: int, lsn: int) -> None:
+        """A former primary undid what was not confirmed, and is at `lsn`."""
         view = self.context.brains.get(brain)
         if view is not None:
-            appending.fenced(self.context, view, lsn)
+            following.fenced(self.context, view, lsn)
 
     def died(self, brain: int, cell: int | None, *, blame: bool = True, hung: bool = False) -> None:
-        """A brain's process has ended and its port was read to the end. See execution.died."""
+        """A brain's process has ended and its port was read to the end. See deaths.died."""
         view = self.context.brains.get(brain)
         if view is not None:
-            execution.died(self.context, view, cell, blame=blame, hung=hung)
+            deaths.died(self.context, view, cell, blame=blame, hung=hung)
 
     def lagging(self, brain: int) -> None:
-        """Too much waits to be sent to this follower: stop streaming to it."""
+        """Too much waits to be sent to this brain: a follower gets no more for now."""
         view = self.context.brains.get(brain)
         if view is not None:
-            view.streaming = False
+            following.lagging(view)
 
     def drained(self, brain: int) -> None:
         """A lagging follower was sent all that waited: let it catch up."""
         view = self.context.brains.get(brain)
-        if view is None or view.streaming or view.loading or self.context.lease.holder is view:
-            return
-        appending.catch_up_or_load(self.context, view)
+        if view is not None:
+            following.drained(self.context, view)
 
     def overdue(self, brain: int, cell: int, running_us: int) -> Call | None:
         """The call that this brain has executed for too long, if it has."""
-        return execution.overdue(self.context, brain, cell, running_us)
+        return deaths.overdue(self.context, brain, cell, running_us)
 
     # --- the log
 
@@ -178,23 +177,18 @@ class Core:
     def tick(self, executing: int) -> None:
         """To be called about ten times a second. `executing`: the n that the primary runs, or 0."""
         upkeep.expire(self.context, executing)
-        upkeep.check_fence(self.context)
-        execution.confirm(self.context)
+        following.check_fences(self.context)
+        reads.check(self.context)
+        self.context.lease.confirm()
 
     def want_checkpoint(self) -> None:
         """Have one written as soon as somebody can."""
         self.context.checkpoint_wanted = True
 
     def want_fork(self, brain: int) -> bool:
-        """Have a follower with this id forked from a living brain. False: there is none."""
-        context = self.context
-        lease = context.lease
-        if lease.state is LeaseState.VACANT and not any(
-            view.streaming for view in context.brains.values()
-        ):
-            return False
-        context.forks_wanted.append(brain)
-        return True
+        """Have a follower with this id forked from a living brain, unless another is to be
+        already. False: there is none to fork."""
+        return upkeep.want_fork(self.context, brain)
 
     @property
     def read_only(self) -> bool:

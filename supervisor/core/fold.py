@@ -19,7 +19,7 @@ from typing import Any
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core import key as keys
 from osupervisor.supervisor.core import pending as pendings
-from osupervisor.supervisor.core.done import DoneTable
+from osupervisor.supervisor.core.done import CLIENT_ENTRIES_MAX, DoneTable
 from osupervisor.supervisor.core.key import Key, PendingKey
 from osupervisor.supervisor.core.pending import NO_EFFECTS, Pending
 from osupervisor.wal.record import Kind, Record
@@ -39,15 +39,23 @@ CONTROL_VERSION = 1
 class Fold:
     """The control state after the record `lsn`."""
 
-    __slots__ = ("done", "epoch", "leases", "lsn", "pending", "strikes", "t_us")
+    __slots__ = ("done", "epoch", "leases", "lsn", "pending", "pending_bytes", "strikes", "t_us")
 
-    def __init__(self, window_us: int, keys_max: int, clients_max: int) -> None:
+    def __init__(
+        self,
+        window_us: int,
+        keys_max: int,
+        clients_max: int,
+        entries_max: int = CLIENT_ENTRIES_MAX,
+    ) -> None:
         self.lsn = 0
         self.epoch = 0
         self.t_us = 0
         self.leases: deque[tuple[int, int]] = deque(maxlen=LEASES_KEPT)
-        self.done = DoneTable(window_us, keys_max, clients_max)
+        self.done = DoneTable(window_us, keys_max, clients_max, entries_max)
         self.pending: dict[PendingKey, Pending] = {}
+        self.pending_bytes = 0
+        """Of the calls in it."""
         self.strikes: dict[Key, int] = {}
 
     def apply(self, record: Record) -> None:
@@ -88,6 +96,7 @@ class Fold:
             return []
         asked = pendings.parse_effects(effects, epoch, lsn, t_us)
         self.pending.update(asked)
+        self.pending_bytes += sum(len(pending.call) for _, pending in asked)
         return asked
 
     def verdict(self, lsn: int, t_us: int, key: Key, seen: int, crc: int, outcome: bytes) -> None:
@@ -97,7 +106,9 @@ class Fold:
         if self.strikes:
             self.strikes.pop(key, None)
         if keys.is_pending_key(key):
-            self.pending.pop(key, None)
+            done = self.pending.pop(key, None)
+            if done is not None:
+                self.pending_bytes -= len(done.call)
         elif type(key) is str or keys.is_client_key(key):
             self.done.put(key, seen, lsn, t_us, crc, outcome)
 
@@ -156,6 +167,7 @@ class Fold:
         self.leases = deque(((epoch, first) for epoch, first in leases), LEASES_KEPT)
         self.done.restore(done)
         self.pending = pendings.restore(pending)
+        self.pending_bytes = sum(len(each.call) for each in self.pending.values())
         self.strikes = {keys.decode(key)[0]: count for key, count in strikes}
 
 

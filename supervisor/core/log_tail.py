@@ -16,10 +16,13 @@ from osupervisor.supervisor.core.call import Call, Waiter
 from osupervisor.supervisor.core.ring import Ring
 from osupervisor.wal.record import Kind
 
-CONTROL_BYTES_MIN = 4 * 2**20
 CONTROL_FACTOR = 5
-"""A control record is due when the log since the last one exceeds the larger of 4 MiB and five
-times its size: it costs at most a fifth of the log, and a restart reads at most that much."""
+"""A control record is due when the log since the last one exceeds the larger of `control_bytes_min`
+and five times its size: it costs at most a fifth of the log, and a restart reads at most that."""
+
+UNSYNCED_FACTOR = 4
+"""Nothing more is delivered while so many times the ring's bound waits for a sync: a slow disk must
+not fill the memory."""
 
 
 class Entry(NamedTuple):
@@ -36,12 +39,21 @@ class Entry(NamedTuple):
     checkpoint: bool = False
 
 
+class Parked(NamedTuple):
+    """An answer that waits until the record `lsn` is durable. `outcome` None: it is read there."""
+
+    lsn: int
+    waiter: Waiter
+    outcome: bytes | None
+    op: str
+
+
 class LogTail:
     """L, d, the batch, the ring of newest records, and the answers that wait for d."""
 
     __slots__ = (
-        "always", "batch", "control_lsn", "control_size", "durable", "last", "next_lsn", "ring",
-        "since_control", "waiting",
+        "always", "awaited", "batch", "control_bytes_min", "control_lsn", "control_size", "durable",
+        "last", "next_lsn", "parked", "ring", "since_control",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +63,7 @@ class LogTail:
         ring_bytes_max: int,
         since_control: int,
         newest: list[bytes],
+        control_bytes_min: int,
     ) -> None:
         self.last = last
         self.durable = last
@@ -62,12 +75,14 @@ class LogTail:
         self.batch: list[Entry] = []
         self.next_lsn = last + 1
         self.since_control = since_control
+        self.control_bytes_min = control_bytes_min
         self.control_size = 0
         self.control_lsn = 0
         """The newest control record that this core wrote; 0: none yet."""
-        self.waiting: deque[tuple[int, Waiter, bytes | None]] = deque()
-        """(LSN, waiter, outcome) of what is appended and not durable, for those that want it so.
-        None for the outcome: it is read from the log."""
+        self.awaited = last
+        """The newest record that somebody, or something, waits for to be durable."""
+        self.parked: deque[Parked] = deque()
+        """Answers that wait for d: nearly in the order of their LSN, late copies behind."""
 
     @property
     def ack(self) -> int:
@@ -76,13 +91,19 @@ class LogTail:
     @property
     def sync_wanted(self) -> bool:
         """Whether somebody waits for d, or too much lies above it."""
-        return bool(self.waiting) or (
+        return self.awaited > self.durable or (
             self.last > self.durable and self.ring.size_bytes > self.ring.bytes_max
         )
 
     @property
+    def is_full(self) -> bool:
+        """Whether so much waits for a sync that no more may be added."""
+        ring = self.ring
+        return ring.size_bytes > UNSYNCED_FACTOR * ring.bytes_max and self.last > self.durable
+
+    @property
     def control_due(self) -> bool:
-        return self.since_control > max(CONTROL_BYTES_MIN, CONTROL_FACTOR * self.control_size)
+        return self.since_control > max(self.control_bytes_min, CONTROL_FACTOR * self.control_size)
 
     def add(self, entry: Entry) -> None:
         """`entry.lsn` must be `next_lsn`, except for a query, which has none of its own."""
@@ -107,14 +128,23 @@ class LogTail:
         self.since_control = 0
         self.control_size = size
 
-    def synced(self, lsn: int) -> list[tuple[Waiter, bytes | None, int]]:
+    def control_skipped(self, size: int) -> None:
+        """It would have been too large for a record: try again as much later as for one written."""
+        self.since_control = 0
+        self.control_size = size
+
+    def park(self, parked: Parked) -> None:
+        self.parked.append(parked)
+        if parked.lsn > self.awaited:
+            self.awaited = parked.lsn
+
+    def synced(self, lsn: int) -> list[Parked]:
         """All up to `lsn` is durable. Returns what may be answered now, in order."""
         if lsn > self.durable:
             self.durable = lsn
             self.ring.trim(lsn)
-        waiting = self.waiting
-        free: list[tuple[Waiter, bytes | None, int]] = []
-        while waiting and waiting[0][0] <= self.durable:
-            at, waiter, outcome = waiting.popleft()
-            free.append((waiter, outcome, at))
+        parked = self.parked
+        free: list[Parked] = []
+        while parked and parked[0].lsn <= self.durable:
+            free.append(parked.popleft())
         return free

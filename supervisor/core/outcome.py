@@ -75,6 +75,33 @@ def overloaded(calls: int, size: int) -> bytes:
     )
 
 
+def not_durable(op: str) -> bytes:
+    return error(
+        "Unavailable",
+        f"{op}: it was executed, the disk has not taken it yet, and too many wait for that",
+        "call again later under the same key",
+    )
+
+
+def too_many_copies(op: str) -> bytes:
+    return error(
+        "Unavailable",
+        f"{op}: too many copies of this call wait for its outcome",
+        "this copy gave way to a newer one; call again under the same key",
+    )
+
+
+def too_much_pending(op: str, asked: int, pending: int) -> bytes:
+    message = f"it asked for {asked} casts and timers while {pending} wait already"
+    found = {
+        "code": "OpFailed",
+        "message": f"{op}: {message}; it was undone",
+        "hint": "let a cast ask for the next one when it is done: what waits is bounded",
+        "data": {"type": "TooMuchPending", "message": message, "traceback": ""},
+    }
+    return packing.pack(found) + _NIL
+
+
 def forgotten(seen: int) -> bytes:
     return error(
         "ProtocolError",

@@ -17,6 +17,10 @@ NO_EFFECTS = b"\x90"
 """An empty MessagePack array: what nearly every commit carries."""
 
 
+DELAY_US_MAX = 2**62
+"""Over a hundred thousand years: more would not fit into a control record."""
+
+
 class Pending(NamedTuple):
     """A request to be delivered once log time has reached `due_us`."""
 
@@ -42,7 +46,7 @@ def parse_effects(
             delay_us = 0
             if kind == "after":
                 delay = unpacker.unpack()
-                if not isinstance(delay, int) or delay < 0:
+                if not isinstance(delay, int) or not 0 <= delay <= DELAY_US_MAX:
                     raise ValueError(f"effect {index}: delay {delay!r} is not a duration in us")
                 delay_us = delay
             if kind == "emit" and members == 3:

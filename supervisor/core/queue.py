@@ -38,7 +38,9 @@ class CallQueue:
     def put_back(self, calls: list[Call]) -> None:
         """To the head, in their order. What was admitted once is not refused now."""
         self._calls.extendleft(reversed(calls))
-        self.size_bytes += sum(call.size for call in calls)
+        for call in calls:
+            call.n = 0
+            self.size_bytes += call.size
 
     def remove_if(self, unwanted: Callable[[Call], bool]) -> list[Call]:
         """Take out all that `unwanted` says yes to, in order."""

@@ -178,7 +178,7 @@ class Health:
         for pid in list(self._processes):
             if pid not in alive:
                 del self._processes[pid]
-        for process in self._brains.by_id.values():
+        for process in list(self._brains.by_id.values()):
             if process.pid and not process.gone:
                 self._sample_one(process)
         for brain in [brain for brain in self.samples if brain not in self._brains.by_id]:

@@ -34,19 +34,28 @@ class Brain:
     outbox: deque[bytes] = field(default_factory=deque[bytes])
     buffer: list[bytes] = field(default_factory=list[bytes])
     cell: int = 0
+    key: bytes = b""
+    """Of the call now executing, or executed last."""
     hung: bool = False
-    killed_by: bytes = b""
-    """The key of the call that it died of."""
+    dead: bool = False
+    """It died of what it executes."""
+    babbled: bool = False
+    """It has said what it must not."""
+    nonsense: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """n and key of the calls whose effects are none."""
     wants: list[list[Any]] = field(default_factory=list[list[Any]])
     """load, checkpoint, spawn: what the world has to do for it."""
 
     @property
     def able(self) -> bool:
         """Whether it can do anything more."""
-        return not self.hung and not self.killed_by
+        return not self.hung and not self.dead
 
     def say_ready(self) -> None:
-        self.outbox.append(packing.pack([2, "ready", [{"lsn": self.lsn, "epoch": self.epoch}]]))
+        self.say([2, "ready", [{"lsn": self.lsn, "epoch": self.epoch}]])
+
+    def say(self, message: list[Any]) -> None:
+        self.outbox.append(packing.pack(message))
 
     def flush(self) -> None:
         self.outbox.extend(self.buffer)
@@ -62,30 +71,44 @@ class Brain:
 
     def _request(self, n: int, method: str, params: list[Any]) -> None:
         if method in ("read", "read_state"):
-            request = packing.pack(params[0])
-            outcome = toy.execute(self.state, request).outcome
-            self.flush()
-            self.outbox.append(packing.pack([1, n, None, [0, outcome]]))
+            self._read(n, method, params[0])
             return
-        epoch, key, request = params
-        if not self.lease or epoch != self.lease:
-            raise BrainBug(f"brain {self.id} has lease {self.lease}, got a call of {epoch}")
-        self.cell = n
-        if request[0] == toy.POISON:
-            self.killed_by = packing.pack(key)
+        if not self.lease or params[0] != self.lease:
+            raise BrainBug(f"brain {self.id} has lease {self.lease}, got {method} of {params[0]}")
+        if method == "state":
+            if self._survives("", params[1]):
+                self.buffer.append(packing.pack([1, n, None, [self.lease, self.state.seen()]]))
             return
-        if request[0] == toy.HANG:
-            self.hung = True
+        _, key, request = params
+        self.cell, self.key = n, packing.pack(key)
+        if self._survives(request[0], []):
+            self._execute(n, request)
+            self.cell = 0
+
+    def _survives(self, op: str, path: list[str]) -> bool:
+        self.dead = op in toy.KILLS or toy.POISONED_PATH in path
+        self.hung = op in toy.HANGS
+        return self.able
+
+    def _read(self, message_id: int, method: str, asked: Any) -> None:
+        """As a follower: without a lease, and without the cell."""
+        reads_state = method == "read_state"
+        if not self._survives("" if reads_state else asked[0], asked if reads_state else []):
             return
+        self.flush()
+        self.say([1, message_id, None, [0, self.state.seen()]])
+
+    def _execute(self, n: int, request: list[Any]) -> None:
         before = self.state.packed()
         done = toy.execute(self.state, packing.pack(request))
         if request[0] in toy.QUERIES:
-            self.buffer.append(packing.pack([1, n, None, [epoch, done.outcome]]))
-        else:
-            self.undo.append(Undo(n, before))
-            response = [1, n, None, [epoch, done.outcome, done.ops, done.effects]]
-            self.buffer.append(packing.pack(response))
-        self.cell = 0
+            self.buffer.append(packing.pack([1, n, None, [self.lease, done.outcome]]))
+            return
+        if request[0] == toy.NONSENSE:
+            self.nonsense[n] = self.key
+        self.undo.append(Undo(n, before))
+        answer = [self.lease, done.outcome, done.ops, done.effects]
+        self.buffer.append(packing.pack([1, n, None, answer]))
 
     def _note(self, method: str, params: list[Any]) -> None:
         match method:
@@ -102,15 +125,20 @@ class Brain:
                 self.lease = self.epoch = epoch
             case "fence":
                 self.fence()
-                self.outbox.append(packing.pack([2, "fenced", [self.lsn]]))
+                self.say([2, "fenced", [self.lsn]])
             case "load" | "checkpoint" | "spawn":
-                if method != "load" and self.undo:
-                    raise BrainBug(f"{method} with {len(self.undo)} unconfirmed")
-                if method == "checkpoint" and params[0] != self.lsn:
-                    raise BrainBug(f"checkpoint of {params[0]}, brain {self.id} is at {self.lsn}")
+                self._check_want(method, params)
                 self.wants.append([method, *params])
             case _:
                 raise BrainBug(f"message {method}")
+
+    def _check_want(self, method: str, params: list[Any]) -> None:
+        if method == "load" and self.lease:
+            raise BrainBug(f"brain {self.id} has the lease and is to load")
+        if method != "load" and self.undo:
+            raise BrainBug(f"{method} with {len(self.undo)} unconfirmed")
+        if method == "checkpoint" and params[0] != self.lsn:
+            raise BrainBug(f"checkpoint of {params[0]}, brain {self.id} is at {self.lsn}")
 
     def _records(self, data: bytes) -> None:
         if self.lease:
@@ -136,5 +164,6 @@ class Brain:
             self.state = toy.State.unpacked(self.undo[0].before)
             self.undo.clear()
         self.buffer.clear()
+        self.nonsense.clear()
         self.lease = 0
         self.cell = 0

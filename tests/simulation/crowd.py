@@ -7,7 +7,7 @@ from typing import Any
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core.call import Call, Waiter
 from osupervisor.supervisor.core.key import encode as encode_key
-from tests.simulation import toy
+from osupervisor.supervisor.core.key import is_client_key
 from tests.simulation.client import KINDS, Client, Sent
 from tests.simulation.oracle import Violation
 from tests.simulation.scene import Scene
@@ -22,6 +22,8 @@ class Asker:
     client: Client
     sent: Sent
     connection: int
+    until_us: int
+    """No `Timeout` for having waited before that."""
 
     def answer(self, message_id: int, outcome: bytes) -> bool:
         raise AssertionError("the crowd hands out answers")
@@ -97,7 +99,10 @@ class Crowd:
         self.copies.remove(copy)
         sent, seen = copy.sent, copy.seen
         core.at(self._scene.now_us)
-        asker = Asker(copy.client, sent, copy.connection)
+        timeout_us = rng.choice((0, 0, 0, 500_000))
+        now_us = core.context.now_us
+        until_us = now_us + (timeout_us or self._scene.sizes.limits.wait_timeout_us)
+        asker = Asker(copy.client, sent, copy.connection, until_us)
         core.call(
             Call(
                 key=sent.key if sent.key is not None else "",
@@ -107,9 +112,10 @@ class Crowd:
                 params=sent.params,
                 crc=zlib.crc32(sent.params),
                 waiters=[Waiter(asker, sent.number, sent.durable)],
-                admitted_us=core.context.now_us,
-                timeout_us=rng.choice((0, 0, 0, 500_000)),
-                query=sent.op in toy.QUERIES,
+                admitted_us=now_us,
+                timeout_us=timeout_us,
+                query=sent.query,
+                method=sent.method,
             )
         )
 
@@ -122,30 +128,49 @@ class Crowd:
         sent = asker.sent
         found: Any = packing.unpack(b"\x92" + outcome)
         code = found[0]["code"] if found[0] else ""
+        if code == "ProtocolError":
+            self._forgotten(asker, found[0])
+            return
+        final = code != "Timeout" or found[0]["data"]["final"]
+        if not final and self._scene.now_us <= asker.until_us:
+            raise Violation(f"{sent.key} was told to have waited too long, and has not")
         self._judge(sent, outcome, code, found[1])
         if asker.connection != self._connection:
             return
         sent.in_flight = max(0, sent.in_flight - 1)
         if code in ("ReadOnly", "Overloaded") and sent.deliveries == 1 and sent.key is not None:
             self._scene.oracle.refuse(sent.key)
-        undecided = code in ("ReadOnly", "Overloaded", "Unavailable") or (
-            code == "Timeout" and not found[0]["data"]["final"]
-        )
-        if not undecided:
+        if final and code not in ("ReadOnly", "Overloaded", "Unavailable"):
             self._settle(asker.client, sent)
         elif sent.key is None:
             asker.client.open.pop(sent.number, None)
 
     def _judge(self, sent: Sent, outcome: bytes, code: str, result: Any) -> None:
         oracle, core = self._scene.oracle, self._scene.core
-        if code == "ProtocolError":
-            raise Violation(f"{sent.key} was refused: {outcome!r:.200}")
-        query = sent.op in toy.QUERIES
         if sent.key is not None:
-            oracle.answered(sent.key, outcome, durable=sent.durable, query=query)
-        if query and not code:
+            oracle.answered(sent.key, outcome, durable=sent.durable, query=sent.query)
+        if sent.query and not code:
             assert core is not None
             oracle.read(result, sent.knew, core.context.log.durable)
+
+    def _forgotten(self, asker: Asker, error: dict[str, Any]) -> None:
+        """The client takes another name; what was sent once was not done, and goes under that."""
+        client, sent = asker.client, asker.sent
+        key = sent.key
+        if not error["data"].get("forgotten") or key is None or not is_client_key(key):
+            raise Violation(f"{key} was refused: {error['message']}")
+        self._scene.oracle.forgotten(key, self._scene.now_us)
+        if asker.connection != self._connection:
+            return
+        sent.in_flight = max(0, sent.in_flight - 1)
+        if client.id == key[0]:
+            client.rename(self._scene.now_us)
+        if sent.deliveries == 1:
+            self._scene.oracle.refuse(key)
+            sent.key = (client.id, sent.number)
+            sent.deliveries = 0
+        else:
+            client.open.pop(sent.number, None)
 
     def _settle(self, client: Client, sent: Sent) -> None:
         client.open.pop(sent.number, None)

@@ -9,12 +9,15 @@ from typing import Any
 
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core import key as keys
-from osupervisor.supervisor.core.fold import split_commit
-from osupervisor.supervisor.core.key import Key
+from osupervisor.supervisor.core.fold import Fold, split_commit
+from osupervisor.supervisor.core.key import ClientKey, Key
 from osupervisor.supervisor.core.pending import parse_effects
 from osupervisor.wal import record as records
 from osupervisor.wal.record import Kind, Record
 from tests.simulation import toy
+
+CLOCK_ERROR_US = 1_300_000
+"""The names of two clients, made at once, differ by no more."""
 
 
 class Violation(AssertionError):
@@ -32,9 +35,24 @@ class Shown:
     """It was promised to survive a power cut."""
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """For how long, and for how many, the service promises to remember answers."""
+
+    window_us: int
+    keys_max: int
+    clients_max: int
+    entries_max: int
+
+    def fold(self) -> Fold:
+        """An empty fold that remembers so much."""
+        return Fold(self.window_us, self.keys_max, self.clients_max, self.entries_max)
+
+
 @dataclass(slots=True)
 class Oracle:
     always: bool
+    memory: Memory
     log: list[Record] = field(default_factory=list[Record])
     states: list[bytes] = field(default_factory=lambda: [toy.State().packed()])
     final: dict[Key, int] = field(default_factory=dict[Key, int])
@@ -46,6 +64,10 @@ class Oracle:
     refused: set[Key] = field(default_factory=set[Key])
     """Keys whose every delivery was refused: no record may hold them."""
     due: dict[Key, int] = field(default_factory=dict[Key, int])
+    letters: set[Key] = field(default_factory=set[Key])
+    """Keys with a dead letter."""
+    repeated: set[str] = field(default_factory=set[str])
+    """String keys that were forgotten, as they may be, and came again."""
 
     @property
     def last(self) -> int:
@@ -84,7 +106,7 @@ class Oracle:
         done = toy.execute(state, record.request)
         _hold(done.commit() == record.commit, f"1: commit {record.lsn} is not of its prefix")
         key, _ = keys.decode(record.key)
-        self._finish(key, record.lsn)
+        self._finish(key, record)
         if key in self.due:
             _hold(record.t_us >= self.due[key], f"8: {key} ran before its time")
         for effect, pending in parse_effects(done.effects, record.epoch, record.lsn, record.t_us):
@@ -92,16 +114,42 @@ class Oracle:
 
     def _verdict(self, record: Record) -> None:
         key, _ = keys.decode(record.key)
-        self._finish(key, record.lsn)
+        self._finish(key, record)
         outcome: Any = packing.unpack(b"\x92" + split_commit(record.commit)[0])
         if outcome[0]["code"] == "Quarantined":
             deaths = self.deaths.get(key, 0)
             _hold(deaths >= 3, f"9: {key} is quarantined after {deaths} deaths")
+            _hold(key in self.letters, f"9: {key} is quarantined, and has no dead letter")
 
-    def _finish(self, key: Key, lsn: int) -> None:
+    def _finish(self, key: Key, record: Record) -> None:
+        lsn = record.lsn
+        if isinstance(key, str) and key in self.final and self._may_forget(key, record.t_us):
+            self.repeated.add(key)
+            self.answers.pop(key, None)
+            del self.final[key]
         _hold(key not in self.final, f"4: {key} has records {self.final.get(key)} and {lsn}")
         _hold(key not in self.refused, f"7: {key} was refused and is record {lsn}")
         self.final[key] = lsn
+
+    def _may_forget(self, key: str, now_us: int) -> bool:
+        """Whether a string key's record is old enough, or has enough others behind it."""
+        memory = self.memory
+        at = self.final[key]
+        if self.log[at - 1].t_us < now_us - memory.window_us:
+            return True
+        newer = {other for other, lsn in self.final.items() if isinstance(other, str) and lsn > at}
+        return len(newer) >= memory.keys_max - (memory.keys_max >> 6)
+
+    def forgotten(self, key: ClientKey, now_us: int) -> None:
+        """The service said that it knows nothing of this client any more."""
+        name = key[0]
+        assert isinstance(name, bytes)
+        made_us = int.from_bytes(name[:8], "big")
+        known = [key for key in self.final if keys.is_client_key(key)]
+        crowded = len({key[0] for key in known}) >= self.memory.clients_max
+        crowded |= len(known) >= self.memory.entries_max
+        silent = made_us < now_us - self.memory.window_us + CLOCK_ERROR_US
+        _hold(silent or crowded, f"4: the client of {key} is forgotten too soon")
 
     def recovered(self, found: list[bytes], *, power_cut: bool, checkpoint: int) -> None:
         """The log as a new supervisor reads it, from the first record on."""
@@ -148,7 +196,7 @@ class Oracle:
             return
         if code == "Timeout" and not error["data"]["final"]:
             return
-        if query and key not in self.final:
+        if (query and key not in self.final) or key in self.repeated:
             return
         lsn = self.final.get(key)
         _hold(lsn is not None, f"5: {key} was answered {outcome!r:.80} and is in no record")
@@ -172,6 +220,15 @@ class Oracle:
             if value == [state.total, len(state.tokens)]:
                 return
         raise Violation(f"5: a query saw {value}, which no record from {at_least} to {upto} gives")
+
+    def check_tokens(self) -> None:
+        """Each request has changed the state once."""
+        tokens = toy.State.unpacked(self.states[-1]).tokens
+        once = [token for token in tokens if not self._is_repeated(token)]
+        _hold(len(once) == len(set(once)), "4: a request took effect twice")
+
+    def _is_repeated(self, token: str) -> bool:
+        return any(token == key or token.startswith(key + ".") for key in self.repeated)
 
     def follower(self, lsn: int, state: toy.State, who: str) -> None:
         _hold(lsn <= self.last, f"2: {who} is at {lsn}, the log ends at {self.last}")

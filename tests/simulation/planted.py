@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from osupervisor.supervisor.core import admission, appending, execution
-from osupervisor.supervisor.core.call import Call, Waiter
+from osupervisor.supervisor.core import admission, appending, deaths, execution
+from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context
 from osupervisor.supervisor.core.done import ClientWindow, DoneTable
 from osupervisor.supervisor.core.fold import Fold
 from osupervisor.supervisor.core.key import Key, is_client_key
-from osupervisor.supervisor.core.lease import Brain, LeaseState
+from osupervisor.supervisor.core.lease import LeaseState
 from osupervisor.supervisor.core.log_tail import Entry, LogTail
 
 
@@ -20,8 +20,9 @@ def _answers_before_the_sync() -> Any:
 
 
 def _shows_recovered_bytes_at_once() -> Any:
-    def show(self: Context, waiter: Waiter, lsn: int, outcome: bytes | None) -> None:
-        self.answer_from(waiter, lsn, outcome)
+    def show(self: Context, call: Call, lsn: int, outcome: bytes | None) -> None:
+        for waiter in call.waiters:
+            self.answer_from(waiter, lsn, outcome)
 
     return patch.object(Context, "show", show)
 
@@ -77,7 +78,7 @@ def _blames_the_first_in_flight() -> Any:
     def first(calls: list[Call], cell: int | None) -> Call | None:
         return calls[0] if calls and cell else None
 
-    return patch.object(execution, "_suspect", first)
+    return patch.object(deaths, "_suspect", first)
 
 
 def _runs_a_copy_beside_the_first() -> Any:
@@ -104,16 +105,17 @@ def _forgets_a_client_too_early() -> Any:
 
 
 def _grants_to_two() -> Any:
-    died = execution.died
+    grant = execution.grant
 
-    def twice(context: Context, brain: Brain, cell: int | None, **how: Any) -> None:
-        died(context, brain, cell, **how)
-        if context.lease.state is LeaseState.GRANTING:
+    def twice(context: Context) -> None:
+        before = context.lease.state
+        grant(context)
+        if before is LeaseState.VACANT and context.lease.state is LeaseState.GRANTING:
             context.lease.state = LeaseState.VACANT
             context.lease.epoch -= 1
-            execution.grant(context)
+            grant(context)
 
-    return patch.object(execution, "died", twice)
+    return patch.object(execution, "grant", twice)
 
 
 PLANTS: dict[str, Callable[[], Any]] = {

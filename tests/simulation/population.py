@@ -7,7 +7,7 @@ from osupervisor.bridge import packing
 from osupervisor.bridge.port_messages import READ_ID_MIN
 from osupervisor.supervisor.core import key as keys
 from tests.simulation import toy
-from tests.simulation.brain import Brain
+from tests.simulation.brain import Brain, BrainBug
 from tests.simulation.oracle import Violation
 from tests.simulation.scene import Scene
 
@@ -55,10 +55,19 @@ class Population:
         for _ in range(self._scene.rng.randint(1, MESSAGES_AT_ONCE)):
             if not brain.inbox or not brain.able:
                 break
-            brain.step()
+            self._step(brain)
             self._serve_wants(brain)
-        if brain.killed_by:
+        if brain.dead:
             self.end(brain.id, blame=True)
+
+    def _step(self, brain: Brain) -> None:
+        """What a brain must die of is a bug, unless it is what it asked for."""
+        try:
+            brain.step()
+        except BrainBug:
+            if not brain.babbled:
+                raise
+            brain.dead = True
 
     def flush(self) -> None:
         for brain in self.brains.values():
@@ -91,6 +100,8 @@ class Population:
         elif len(value) == 2:
             core.response(brain.id, n, value[0], value[1], None, b"")
         else:
+            if n in brain.nonsense:
+                self._scene.oracle.died(keys.decode(brain.nonsense[n])[0])
             epoch, outcome, ops, effects = value
             commit = packing.pack(outcome) + packing.pack(ops) + packing.pack(effects)
             core.response(brain.id, n, epoch, outcome, effects, commit)
@@ -111,6 +122,25 @@ class Population:
             )
             if not brain.lease and not brain.inbox:
                 self._scene.oracle.follower(brain.lsn, brain.state, f"brain {brain.id}")
+
+    def babble(self) -> None:
+        """A brain says what it must not: that harms nobody but itself."""
+        if not self.brains or not self._scene.faults:
+            return
+        rng = self._scene.rng
+        brain = rng.choice(list(self.brains.values()))
+        done = toy.Done(b"\xc0\xc0", b"\x90", b"\x90")
+        answer = [brain.lease + rng.randint(0, 1), done.outcome, done.ops, done.effects]
+        said: list[Any] = rng.choice(
+            (
+                [2, "ready", [{"lsn": brain.lsn, "epoch": brain.epoch}]],
+                [2, "fenced", [brain.lsn + rng.randint(-1, 1)]],
+                [1, 1000, None, answer],
+                [1, READ_ID_MIN + 10**6, None, [0, b"\xc0\xc0"]],
+            )
+        )
+        brain.say(said)
+        brain.babbled = True
 
     # --- births
 
@@ -178,7 +208,7 @@ class Population:
                     self._hear(brain, brain.outbox.popleft())
             core.at(self._scene.now_us)
             if blame and brain.cell:
-                self._scene.oracle.died(keys.decode(brain.killed_by)[0])
+                self._scene.oracle.died(keys.decode(brain.key)[0])
             core.died(brain.id, brain.cell, blame=blame, hung=hung)
         self.brains.pop(brain_id, None)
 
@@ -199,7 +229,7 @@ class Population:
         self.writing.clear()
         for brain in self.brains.values():
             while brain.inbox and brain.able:
-                brain.step()
+                self._step(brain)
                 brain.wants.clear()
             if not brain.able:
                 continue
@@ -237,8 +267,8 @@ class Population:
     def check(self) -> None:
         """Every brain that has nothing unconfirmed holds the fold of its LSN."""
         for brain in self.brains.values():
-            while brain.inbox:
-                brain.step()
+            while brain.inbox and brain.able:
+                self._step(brain)
                 brain.wants.clear()
             if not brain.undo:
                 self._scene.oracle.follower(brain.lsn, brain.state, f"brain {brain.id}")

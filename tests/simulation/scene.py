@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from osupervisor.bridge import packing
+from osupervisor.supervisor.core.context import Limits
 from osupervisor.supervisor.core.core import Core
-from tests.simulation.oracle import Oracle
+from tests.simulation.oracle import Memory, Oracle
 from tests.wal.disk import Disk
 
-BEGIN_US = 1_000_000
+BEGIN_US = 1_000_000_000
 
 
 class Row(NamedTuple):
@@ -27,12 +28,40 @@ class Row(NamedTuple):
         return f"{self.step} {self.now_us} {self.what} {_short(self.message)}".rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The settings of one world: small, so that every bound is reached."""
+
+    limits: Limits
+    memory: Memory
+    ring_bytes: int
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> "Sizes":
+        limits = Limits(
+            window=rng.choice((1, 4, 4, 9)),
+            queue_max=12,
+            queue_bytes_max=4000,
+            op_timeout_us=1_000_000,
+            wait_timeout_us=4_000_000,
+            pending_max=rng.choice((40, 40, 5)),
+        )
+        memory = Memory(
+            window_us=rng.choice((60_000_000, 60_000_000, 1_500_000)),
+            keys_max=rng.choice((200, 200, 3)),
+            clients_max=rng.choice((200, 200, 1)),
+            entries_max=rng.choice((200, 200, 2)),
+        )
+        return cls(limits, memory, rng.choice((3000, 3000, 400)))
+
+
 @dataclass(slots=True, eq=False)
 class Scene:
     """Every choice comes from `rng`: a seed that fails, fails again."""
 
     rng: random.Random
     disk: Disk
+    sizes: Sizes
     oracle: Oracle
     core: Core | None = None
     """Of the supervisor that lives."""

@@ -6,7 +6,6 @@ core's.
 
 from osupervisor.bridge import frames, packing
 from osupervisor.bridge.port_messages import PORT_FRAME_BYTES_MAX
-from osupervisor.supervisor.core.context import Limits
 from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.fold import Fold, split_commit
 from osupervisor.supervisor.core.outbox import (
@@ -25,23 +24,12 @@ from osupervisor.wal.record import Kind
 from osupervisor.wal.recover import LogView, read_log, reopen
 from osupervisor.wal.writer import SyncTarget, Writer
 from tests.simulation.crowd import Crowd
-from tests.simulation.oracle import Violation
+from tests.simulation.oracle import Memory, Violation
 from tests.simulation.population import Checkpoint, Population
 from tests.simulation.scene import Scene
 from tests.wal.disk import Crash
 
 SEGMENT_BYTES = 4096
-RING_BYTES = 3000
-LIMITS = Limits(
-    window=4,
-    queue_max=12,
-    queue_bytes_max=4000,
-    op_timeout_us=1_000_000,
-    wait_timeout_us=4_000_000,
-    pending_max=40,
-)
-WINDOW_US = 60_000_000
-KEYS_MAX = 200
 
 
 class Shell:
@@ -54,17 +42,17 @@ class Shell:
         self._syncing: SyncTarget | None = None
         view = read_log(scene.disk)
         self.found = view.raw(1)
-        fold, since_control = _fold(view)
+        fold, since_control = _fold(view, scene.sizes.memory)
         newest = view.raw(view.durable_lsn + 1)
         self._writer = self._reopen(view.durable_lsn, newest)
-        _check_fold(fold, self.found)
+        _check_fold(fold, self.found, scene.sizes.memory)
         self.core = Core(
             fold,
             always=scene.oracle.always,
             boot=scene.rng.getrandbits(60),
             seed=scene.rng.getrandbits(64),
-            limits=LIMITS,
-            ring_bytes_max=RING_BYTES,
+            limits=scene.sizes.limits,
+            ring_bytes_max=scene.sizes.ring_bytes,
             since_control=since_control,
             newest=newest,
         )
@@ -87,6 +75,7 @@ class Shell:
 
     def _append(self, records: list[bytes]) -> bool:
         core = self.core
+        self._keep_letters()
         log = core.context.log
         try:
             if log.batch[0].kind is Kind.CONTROL:
@@ -104,6 +93,12 @@ class Shell:
             self._scene.oracle.appended(record)
         core.written()
         return True
+
+    def _keep_letters(self) -> None:
+        """A letter is durable before the verdict that it belongs to is written."""
+        for action in self.core.out.actions:
+            if isinstance(action, KeepDeadLetter):
+                self._scene.oracle.letters.add(action.key)
 
     def _carry_out(self) -> None:
         core = self.core
@@ -133,7 +128,9 @@ class Shell:
                 self._population.tell(brain, packing.pack([2, "load", ["files"]]))
             case BeginCheckpoint(_, lsn, epoch, control):
                 self._population.writing.append(Checkpoint(lsn, epoch, control))
-            case ForkBrain() | Granted() | KeepDeadLetter():
+            case KeepDeadLetter(key):
+                self._scene.oracle.letters.add(key)
+            case ForkBrain() | Granted():
                 pass
 
     def tick(self) -> None:
@@ -143,7 +140,7 @@ class Shell:
         brain = None if primary is None else self._population.brains.get(primary.id)
         core.tick(0 if brain is None else brain.cell)
         if brain is not None and brain.hung:
-            call = core.overdue(brain.id, brain.cell, LIMITS.op_timeout_us + 1)
+            call = core.overdue(brain.id, brain.cell, self._scene.sizes.limits.op_timeout_us + 1)
             if call is not None:
                 self._population.end(brain.id, blame=False, hung=True)
 
@@ -191,9 +188,9 @@ def start(scene: Scene, crowd: Crowd, population: Population) -> Shell | None:
         return None
 
 
-def _fold(view: LogView) -> tuple[Fold, int]:
+def _fold(view: LogView, memory: Memory) -> tuple[Fold, int]:
     """The fold from the newest control record on, and a number for the bytes behind that."""
-    fold = Fold(WINDOW_US, KEYS_MAX, KEYS_MAX)
+    fold = memory.fold()
     first, since = 1, 0
     control = view.control_record()
     if control is not None:
@@ -206,9 +203,9 @@ def _fold(view: LogView) -> tuple[Fold, int]:
     return fold, since
 
 
-def _check_fold(fold: Fold, found: list[bytes]) -> None:
+def _check_fold(fold: Fold, found: list[bytes], memory: Memory) -> None:
     """What was folded from the newest control record on equals the fold of everything."""
-    whole = Fold(WINDOW_US, KEYS_MAX, KEYS_MAX)
+    whole = memory.fold()
     for data in found:
         decoded = wal_record.decode(data, 0)
         assert decoded is not None

@@ -2,6 +2,10 @@
 
 state   {"total": int, "tokens": [str]}
 ops     [[0, token]] append a token    [[1, n]] add to the total
+
+    add [n]                 push [token]                fail []          empty []
+    cast [token, op]        later [token, us, op]       breed [token, depth]: casts itself twice
+    read [] (a query)       and what kills, hangs, or asks for what is no effect
 """
 
 from dataclasses import dataclass, field
@@ -9,10 +13,16 @@ from typing import Any
 
 from osupervisor.bridge import packing
 
-ADD, PUSH, FAIL, EMPTY, LATER, CAST, READ, POISON, HANG = (
-    "add", "push", "fail", "empty", "later", "cast", "read", "poison", "hang",
+ADD, PUSH, FAIL, EMPTY, LATER, CAST, BREED = (
+    "add", "push", "fail", "empty", "later", "cast", "breed",
 )  # fmt: skip
-QUERIES = frozenset({READ})
+POISON, HANG, NONSENSE = "poison", "hang", "nonsense"
+READ, READ_POISON, READ_HANG = "read", "read_poison", "read_hang"
+QUERIES = frozenset({READ, READ_POISON, READ_HANG})
+KILLS = frozenset({POISON, READ_POISON})
+HANGS = frozenset({HANG, READ_HANG})
+POISONED_PATH = "poison"
+"""Reading the state there kills."""
 LONG_RESULT = "x" * 300
 """Longer than what is held in memory of an outcome: it has to be read from the log."""
 
@@ -29,6 +39,10 @@ class State:
     def unpacked(cls, data: bytes) -> "State":
         total, tokens = _list(data)
         return cls(total, tokens)
+
+    def seen(self) -> bytes:
+        """What a query and a read of the state give."""
+        return b"\xc0" + packing.pack([self.total, len(self.tokens)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +72,26 @@ def execute(state: State, request: bytes) -> Done:
             ops.append([0, args[0]])
             result = len(state.tokens) + 1
         case "fail":
-            error = {
-                "code": "OpFailed",
-                "message": "no",
-                "hint": "",
-                "data": {"total": state.total},
-            }
+            data = {"total": state.total}
+            error = {"code": "OpFailed", "message": "no", "hint": "", "data": data}
         case "empty":
             result = [len(state.tokens), t_us, seed]
         case "later":
-            effects.append(["after", args[1], PUSH, [args[0] + ".later"], {}])
+            effects.append(["after", args[1], args[2], [args[0] + ".later"], {}])
             ops.append([0, args[0]])
         case "cast":
             effects.append(["emit", "cast", {}])
-            effects.append(["cast", PUSH, [args[0] + ".cast"], {}])
+            effects.append(["cast", args[1], [args[0] + ".cast"], {}])
             ops.append([0, args[0]])
+        case "breed":
+            token, depth = args
+            if depth:
+                effects += [["cast", BREED, [f"{token}.{i}", depth - 1], {}] for i in (0, 1)]
+            ops.append([0, token])
+        case "nonsense":
+            effects.append(["after", -1, PUSH, [args[0]], {}])
         case "read":
-            result = [state.total, len(state.tokens)]
+            return Done(state.seen(), packing.pack([]), packing.pack([]))
         case _:
             raise AssertionError(op)
     apply(state, packing.pack(ops))

@@ -1,0 +1,76 @@
+"""What a brain's end means: what it was given goes back, and perhaps a request is to blame. Pure.
+
+A brain that breaks the protocol is killed, and is dead to the core from that moment on: nothing
+that it still says counts.
+"""
+
+from osupervisor.supervisor.core import verdict
+from osupervisor.supervisor.core.call import Call
+from osupervisor.supervisor.core.context import Context
+from osupervisor.supervisor.core.lease import Brain
+from osupervisor.supervisor.core.outbox import KillBrain
+from osupervisor.wal.record import Kind
+
+
+def died(context: Context, brain: Brain, cell: int | None, *, blame: bool, hung: bool) -> None:
+    """A brain's process is gone, and its port was read to the end.
+
+    `cell`: the n that it was executing, 0 for none; None where it can't tell, then the first in
+    flight is meant. `blame`: nobody else caused the death. `hung`: it was killed for a deadline.
+    """
+    calls = _lose(context, brain, suspect_reads=blame)
+    suspect = _suspect(calls, cell)
+    if suspect is not None and hung:
+        calls.remove(suspect)
+        verdict.time_out(context, suspect)
+    elif suspect is not None and blame:
+        _strike(context, calls, suspect)
+    context.put_back(calls)
+
+
+def disown(context: Context, brain: Brain, reason: str, blamed: Call | None = None) -> None:
+    """End a brain that broke the protocol. `blamed`: the call in flight that made it do so."""
+    context.out.actions.append(KillBrain(brain.id, reason))
+    calls = _lose(context, brain, suspect_reads=False)
+    if blamed is not None:
+        _strike(context, calls, blamed)
+    context.put_back(calls)
+
+
+def _lose(context: Context, brain: Brain, *, suspect_reads: bool) -> list[Call]:
+    """Forget the brain. Its reads go back; returns what it had in flight as the holder.
+
+    Reads are executed in order and answered at once: a death meets the first of them.
+    """
+    context.brains.pop(brain.id, None)
+    reads = list(brain.reads.values())
+    brain.reads.clear()
+    if reads and suspect_reads:
+        reads[0].suspect = True
+    context.put_back(reads)
+    return context.lease.drop() if context.lease.holder is brain else []
+
+
+def _suspect(calls: list[Call], cell: int | None) -> Call | None:
+    if cell is None:
+        return calls[0] if calls else None
+    return next((call for call in calls if call.n == cell), None) if cell else None
+
+
+def _strike(context: Context, calls: list[Call], suspect: Call) -> None:
+    """A death for the call; at the last it leaves `calls`, quarantined."""
+    context.add_record(Kind.DEATH, suspect.key_bytes, call=suspect)
+    if context.fold.strikes.get(suspect.key, 0) + 1 >= context.limits.strikes_max:
+        calls.remove(suspect)
+        verdict.quarantine(context, suspect)
+
+
+def overdue(context: Context, brain: int, cell: int, running_us: int) -> Call | None:
+    """The call that the primary executes beyond its time, if there is one."""
+    lease = context.lease
+    if cell == 0 or lease.holder is None or lease.holder.id != brain:
+        return None
+    for call in lease.inflight:
+        if call.n == cell:
+            return call if running_us > (call.timeout_us or context.limits.op_timeout_us) else None
+    return None
