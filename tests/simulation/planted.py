@@ -5,13 +5,20 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from osupervisor.supervisor.core import admission, appending, deaths, execution
+from osupervisor.supervisor.core import (
+    admission,
+    appending,
+    deaths,
+    execution,
+    reads,
+    upkeep,
+)
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context
 from osupervisor.supervisor.core.done import ClientWindow, DoneTable
 from osupervisor.supervisor.core.fold import Fold
 from osupervisor.supervisor.core.key import Key, is_client_key
-from osupervisor.supervisor.core.lease import LeaseState
+from osupervisor.supervisor.core.lease import Brain, Lease, LeaseState
 from osupervisor.supervisor.core.log_tail import Entry, LogTail
 
 
@@ -99,6 +106,8 @@ def _folds_by_the_clock() -> Any:
 
 def _forgets_a_client_too_early() -> Any:
     def put(self: DoneTable, key: Any, seen: int, t_us: int, done: Any) -> None:
+        known = self.clients.get(key[0])
+        self.entries += 1 - (0 if known is None else len(known.done))
         self.clients[key[0]] = ClientWindow(seen, t_us, {key[1]: done})
 
     return patch.object(DoneTable, "_put_client", put)
@@ -118,6 +127,76 @@ def _grants_to_two() -> Any:
     return patch.object(execution, "grant", twice)
 
 
+def _forgets_that_it_forgot() -> Any:
+    def never(self: DoneTable, client: bytes | str, seen: int, now_us: int) -> bool:
+        return False
+
+    return patch.object(DoneTable, "may_be_forgotten", never)
+
+
+def _blames_nobody_for_nonsense() -> Any:
+    disown = deaths.disown
+
+    def blameless(context: Context, brain: Brain, reason: str, blamed: Call | None = None) -> None:
+        disown(context, brain, reason)
+
+    return patch.object(deaths, "disown", blameless)
+
+
+def _lets_copies_share_one_time() -> Any:
+    join = admission._join  # pyright: ignore[reportPrivateUsage]
+
+    def share(context: Context, first: Call, copy: Call) -> None:
+        join(context, first, copy)
+        for waiter in first.waiters:
+            waiter.until_us = 0
+
+    return patch.object(admission, "_join", share)
+
+
+def _lets_anything_be_pending() -> Any:
+    def promise(self: Context, asked: list[Any]) -> bool:
+        return True
+
+    return patch.object(Context, "promise", promise)
+
+
+def _lets_timers_pile_up() -> Any:
+    healed = appending.healed
+
+    def pile(context: Context) -> None:
+        before = context.timers
+        healed(context)
+        context.timers = sorted(before + context.timers)
+
+    return patch.object(appending, "healed", pile)
+
+
+def _takes_a_busy_primary_for_idle() -> Any:
+    def idle(context: Context) -> bool:
+        return context.lease.primary is not None
+
+    return patch.object(upkeep, "_idle", idle)
+
+
+def _confirms_what_was_only_delivered() -> Any:
+    confirm = Lease.confirm
+
+    def too_much(self: Lease) -> None:
+        if self.unconfirmed_lsn:
+            self.written_n = self.n
+        confirm(self)
+
+    return patch.object(Lease, "confirm", too_much)
+
+
+def _waits_for_no_hung_read() -> Any:
+    def look_away(context: Context) -> None:
+        return
+
+    return patch.object(reads, "check", look_away)
+
+
 PLANTS: dict[str, Callable[[], Any]] = {
     "answers before the sync": _answers_before_the_sync,
     "shows recovered bytes at once": _shows_recovered_bytes_at_once,
@@ -130,6 +209,14 @@ PLANTS: dict[str, Callable[[], Any]] = {
     "folds by the clock": _folds_by_the_clock,
     "forgets a client too early": _forgets_a_client_too_early,
     "grants to two": _grants_to_two,
+    "forgets that it forgot": _forgets_that_it_forgot,
+    "blames nobody for nonsense": _blames_nobody_for_nonsense,
+    "lets copies share one time": _lets_copies_share_one_time,
+    "lets anything be pending": _lets_anything_be_pending,
+    "lets timers pile up": _lets_timers_pile_up,
+    "takes a busy primary for idle": _takes_a_busy_primary_for_idle,
+    "confirms what was only delivered": _confirms_what_was_only_delivered,
+    "lets a read hang": _waits_for_no_hung_read,
 }
 
 

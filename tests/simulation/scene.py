@@ -44,7 +44,11 @@ class Sizes:
             queue_bytes_max=4000,
             op_timeout_us=1_000_000,
             wait_timeout_us=4_000_000,
+            window_bytes_max=rng.choice((2000, 150)),
             pending_max=rng.choice((40, 40, 5)),
+            pending_bytes_max=rng.choice((2000, 2000, 90)),
+            copies_max=rng.choice((64, 2)),
+            control_bytes_min=rng.choice((2**22, 900)),
         )
         memory = Memory(
             window_us=rng.choice((60_000_000, 60_000_000, 1_500_000)),

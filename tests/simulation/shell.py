@@ -23,6 +23,7 @@ from osupervisor.wal.errors import AppendFailed, ReopenFailed, TruncateFailed, W
 from osupervisor.wal.record import Kind
 from osupervisor.wal.recover import LogView, read_log, reopen
 from osupervisor.wal.writer import SyncTarget, Writer
+from tests.simulation import bounds
 from tests.simulation.crowd import Crowd
 from tests.simulation.oracle import Memory, Violation
 from tests.simulation.population import Checkpoint, Population
@@ -71,6 +72,7 @@ class Shell:
         while records := core.turn():
             if not self._append(records):
                 break
+        bounds.check(core.context, self._scene.sizes.memory)
         self._carry_out()
 
     def _append(self, records: list[bytes]) -> bool:
