@@ -1,0 +1,180 @@
+"""What a death means: blame by the cell, three strikes, verdicts across restarts."""
+
+import pytest
+
+from osupervisor.supervisor.core.outbox import KeepDeadLetter
+from osupervisor.wal.record import Kind
+from tests.supervisor.core.rig import Rig, cast, effects, small
+
+
+def _many(brains: int = 6, **bounds: int) -> Rig:
+    rig = Rig(limits=small(**bounds))
+    for brain in range(1, brains + 1):
+        rig.ready(brain)
+    return rig
+
+
+def _die(rig: Rig, cell: int | None, *, blame: bool = True, hung: bool = False) -> None:
+    primary = rig.core.primary
+    assert primary is not None
+    rig.core.died(primary.id, cell, blame=blame, hung=hung)
+    rig.turn()
+
+
+def test_the_one_in_the_cell_is_blamed_and_its_neighbours_are_not() -> None:
+    rig = _many()
+    calls = [rig.call("add", key=f"k{n}") for n in range(3)]
+    rig.turn()
+    for _ in range(3):
+        _die(rig, rig.context.lease.inflight[1].n)
+    assert rig.code(calls[1]) == "Quarantined"
+    assert rig.error(calls[1])["data"] == {"strikes": 3}
+    assert [letter.key for letter in rig.acted(KeepDeadLetter)] == ["k1"]
+    for call in list(rig.context.lease.inflight):
+        rig.respond(call.n)
+    rig.turn()
+    assert [rig.code(calls[n]) for n in (0, 2)] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("cell", "blame"), [(0, True), (1, False), (9, True)], ids=["idle", "operator", "answered"]
+)
+def test_nobody_is_blamed(cell: int, blame: bool) -> None:
+    rig = _many()
+    rig.call("add", key="k")
+    rig.turn()
+    _die(rig, cell, blame=blame)
+    assert Kind.DEATH not in rig.kinds() and rig.context.lease.inflight[0].key == "k"
+
+
+def test_a_call_whose_commit_was_received_is_not_blamed() -> None:
+    rig = _many()
+    call = rig.call("add", key="k")
+    rig.turn()
+    rig.respond(1)
+    _die(rig, 1)
+    assert Kind.DEATH not in rig.kinds() and rig.code(call) == ""
+
+
+def test_a_worker_without_a_cell_dies_of_the_first_in_flight() -> None:
+    rig = _many()
+    rig.call("add", key="a")
+    rig.call("add", key="b")
+    rig.turn()
+    _die(rig, None)
+    assert rig.context.fold.strikes == {"a": 1}
+
+
+def test_an_outcome_ends_the_strikes() -> None:
+    rig = _many()
+    rig.call("add", key="k")
+    rig.turn()
+    _die(rig, 1)
+    rig.respond(1)
+    rig.turn()
+    assert not rig.context.fold.strikes
+
+
+@pytest.mark.parametrize("key", ["k", None])
+def test_what_hangs_gets_its_verdict_at_once(key: str | None) -> None:
+    rig = _many(op_timeout_us=2_000_000)
+    hangs, behind = rig.call("add", key=key), rig.call("add", key="l")
+    rig.turn()
+    assert rig.core.overdue(1, 1, 2_000_000) is None
+    assert rig.core.overdue(1, 2, 2_000_001) is not None
+    found = rig.core.overdue(1, 1, 2_000_001)
+    assert found is not None and found.n == 1
+    _die(rig, 1, blame=False, hung=True)
+    assert rig.code(hangs) == "Timeout" and rig.error(hangs)["data"]["final"]
+    assert not rig.answered(behind) and rig.kinds()[-2:] == [Kind.VERDICT, Kind.LEASE]
+    again = rig.call("add", key="k") if key else 0
+    rig.turn()
+    assert not key or rig.code(again) == "Timeout"
+
+
+def test_a_calls_own_timeout_bounds_its_execution() -> None:
+    rig = _many(op_timeout_us=2_000_000)
+    rig.call("add", key="k", timeout_s=5)
+    rig.turn()
+    assert rig.core.overdue(1, 1, 4_999_999) is None
+    assert rig.core.overdue(1, 1, 5_000_001) is not None
+    assert rig.core.overdue(2, 1, 5_000_001) is None and rig.core.overdue(1, 0, 9_000_000) is None
+
+
+def test_if_its_commit_is_there_a_hung_call_counts() -> None:
+    rig = _many()
+    call = rig.call("add", key="k")
+    rig.turn()
+    rig.respond(1)
+    _die(rig, 1, blame=False, hung=True)
+    assert rig.code(call) == "" and Kind.VERDICT not in rig.kinds()
+
+
+def test_strikes_outlive_the_supervisor() -> None:
+    """The record of the third death was the last thing written: the verdict follows then."""
+    rig = _many()
+    call = rig.call("add", key="k")
+    rig.turn()
+    _die(rig, 1)
+    _die(rig, 1)
+    primary = rig.core.primary
+    assert primary is not None
+    rig.core.died(primary.id, 1)
+    rig.turn(whole=1)
+    assert rig.kinds()[-1] is Kind.DEATH and rig.code(call) == "ReadOnly"
+    again = rig.restart()
+    again.ready(1)
+    retry = again.call("add", key="k")
+    again.turn()
+    assert again.code(retry) == "Quarantined" and "call" not in again.methods(1)
+    assert len(again.acted(KeepDeadLetter)) == 1
+
+
+def test_the_third_strike_of_a_cast_ends_it_across_a_restart() -> None:
+    rig = _many()
+    rig.call("add", key="k")
+    rig.turn()
+    rig.respond(1, effects=effects(cast("deadly")))
+    rig.turn()
+    _die(rig, 2)
+    _die(rig, 1)
+    again = rig.restart()
+    again.ready(1)
+    again.ready(2)
+    again.tick()
+    again.core.died(1, 1)
+    again.turn()
+    assert not again.context.fold.pending and not again.context.on_way
+    assert again.kinds()[-2:] == [Kind.VERDICT, Kind.LEASE]
+    assert [letter.op for letter in again.acted(KeepDeadLetter)] == ["deadly"]
+
+
+def test_a_cast_that_hangs_leaves_pending_with_its_verdict() -> None:
+    rig = _many()
+    rig.call("add", key="k")
+    rig.turn()
+    rig.respond(1, effects=effects(cast("hangs")))
+    rig.turn()
+    _die(rig, 2, blame=False, hung=True)
+    assert not rig.context.fold.pending and not rig.context.live
+
+
+def test_a_read_of_the_state_that_kills_is_quarantined_when_the_cell_tells() -> None:
+    rig = _many()
+    call = rig.call("brain.state", path=["poison"])
+    rig.turn()
+    for _ in range(3):
+        _die(rig, 1)
+    assert rig.code(call) == "Quarantined"
+    assert rig.restart().context.fold.dump() == rig.context.fold.dump()
+
+
+def test_a_death_that_was_not_written_is_no_strike() -> None:
+    rig = _many()
+    call = rig.call("add", key="k")
+    rig.turn()
+    primary = rig.core.primary
+    assert primary is not None
+    rig.core.died(primary.id, 1)
+    rig.turn(whole=0)
+    assert rig.code(call) == "ReadOnly" and not rig.context.fold.strikes
