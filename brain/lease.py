@@ -125,7 +125,8 @@ class Lease:
 
     def fence(self) -> None:
         """Undo all that was not confirmed, newest first."""
-        undos = [undo for undo in reversed(self._undos) if undo is not None]
+        undos = [undo for undo in self._undos if undo is not None]
+        undos.reverse()
         self._undos.clear()
         self._base = self.n
         if undos:

@@ -36,8 +36,8 @@ NESTING_MAX: Final = 256
 _HEAD_SIZE: Final = 19
 _TAIL_SIZE: Final = 47
 _ENDS_SIZE: Final = _HEAD_SIZE + _TAIL_SIZE
-_head_at = struct.Struct(">3sI12s").unpack_from
-_tail_at = struct.Struct(">8s16scQ6sQ").unpack_from
+_head_at: Final = struct.Struct(">3sI12s").unpack_from
+_tail_at: Final = struct.Struct(">8s16scQ6sQ").unpack_from
 _METHOD: Final = b"\xaabrain.call\x94"
 _LIBRARY: Final = (
     b"\x94\x00\xce",

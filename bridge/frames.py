@@ -21,8 +21,8 @@ PORT_FRAME_BYTES_MAX: Final = 33 * 2**20
 """Longest body between supervisor and brain: a record may carry a request and a commit."""
 HEADER_SIZE: Final = 4
 
-_length_at = struct.Struct(">I").unpack_from
-_header = struct.Struct(">I").pack
+_length_at: Final = struct.Struct(">I").unpack_from
+_header: Final = struct.Struct(">I").pack
 
 
 def frame(body: bytes, frame_bytes_max: int = FRAME_BYTES_MAX) -> bytes:

@@ -27,13 +27,13 @@ PING_ID_MIN: Final = 2**63
 PORT_FRAME_BYTES_MAX: Final = 33 * 2**20
 """A record may carry a request and a commit of 16 MiB each."""
 
-_CALL = struct.Struct(">IBBBI5sBBI")
-_STATE = struct.Struct(">IBBBI6sBBI")
-_CONFIRM = struct.Struct(">IBB8sBBIBQ")
-_HEAD = struct.Struct(">I")
-_TAIL = struct.Struct(">BQBQ")
+_CALL: Final = struct.Struct(">IBBBI5sBBI")
+_STATE: Final = struct.Struct(">IBBBI6sBBI")
+_CONFIRM: Final = struct.Struct(">IBB8sBBIBQ")
+_HEAD: Final = struct.Struct(">I")
+_TAIL: Final = struct.Struct(">BQBQ")
 
-_pack = packing.new_packer().pack
+_pack: Final = packing.new_packer().pack
 
 
 def call_frame(n: int, epoch: int, key: bytes, request: bytes) -> bytes:

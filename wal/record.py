@@ -43,15 +43,15 @@ OVERHEAD: Final = HEADER_SIZE + TRAILER_SIZE
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 RECORD_BYTES_MAX: Final = BODY_BYTES_MAX + OVERHEAD
 
-_HEAD = struct.Struct(">IQIBBHQQI")
-_CRC = struct.Struct("<I")
+_HEAD: Final = struct.Struct(">IQIBBHQQI")
+_CRC: Final = struct.Struct("<I")
 _HEAD_SIZE: Final = _HEAD.size
 
-_pack_head = _HEAD.pack
-_unpack_head = _HEAD.unpack_from
-_pack_crc = _CRC.pack
-_crc32 = zlib.crc32
-_join = b"".join
+_pack_head: Final = _HEAD.pack
+_unpack_head: Final = _HEAD.unpack_from
+_pack_crc: Final = _CRC.pack
+_crc32: Final = zlib.crc32
+_join: Final = b"".join
 
 
 class Kind(IntEnum):

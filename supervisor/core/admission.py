@@ -17,6 +17,8 @@ from osupervisor.supervisor.core.done import Done
 from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.core.key import is_client_key
 
+_READONLY = Mode.READONLY  # Looking up an enum's member costs as much as a comparison.
+
 
 def admit(context: Context, call: Call) -> None:
     """Take in a client's call with its one waiter. One without a key gets one by `name` first."""
@@ -25,14 +27,15 @@ def admit(context: Context, call: Call) -> None:
     forgotten = False
     if is_client_key(key):
         table = context.fold.done
-        window = table.clients.get(key[0])
+        client, number = key
+        window = table.clients.get(client)
         if window is None:
-            forgotten = table.may_be_forgotten(key[0], call.seen, context.now_us)
-        elif key[1] < window.seen:
+            forgotten = table.may_be_forgotten(client, call.seen, context.now_us)
+        elif number < window.seen:
             return
         else:
-            done = window.done.get(key[1])
-            forgotten = key[1] < window.floor
+            done = window.done.get(number)
+            forgotten = number < window.floor
     elif type(key) is str:
         done = context.fold.done.get(key)
     if done is not None:
@@ -56,20 +59,22 @@ def name(context: Context, call: Call) -> None:
 
 def _enter(context: Context, call: Call) -> None:
     queue = context.queue
-    call.size = len(call.params) + len(call.key_bytes)
+    size = call.size = len(call.params) + len(call.key_bytes)
     if not call.query:
-        if context.mode is Mode.READONLY:
+        if context.mode is _READONLY:
             context.answer(call, outcomes.read_only(context.trouble))
             return
-        if context.is_pending_full:
-            fold = context.fold
-            context.answer(call, outcomes.overloaded(len(fold.pending), fold.pending_bytes))
+        pending = context.fold.pending
+        if pending and context.is_pending_full:
+            context.answer(call, outcomes.overloaded(len(pending), context.fold.pending_bytes))
             return
-    if not queue.has_room(call.size):
-        context.answer(call, outcomes.overloaded(len(queue), queue.size_bytes))
+    calls, size_bytes = queue.calls, queue.size_bytes + size
+    if len(calls) >= queue.calls_max or size_bytes > queue.bytes_max:
+        context.answer(call, outcomes.overloaded(len(calls), queue.size_bytes))
         return
     context.live[call.key] = call
-    queue.append(call)
+    calls.append(call)
+    queue.size_bytes = size_bytes
 
 
 def _join(context: Context, first: Call, copy: Call) -> None:

@@ -21,6 +21,8 @@ from osupervisor.supervisor.core.outbox import BeginCheckpoint, Granted
 from osupervisor.supervisor.core.pending import Pending
 from osupervisor.wal.record import Kind
 
+_COMMIT = Kind.COMMIT  # Looking up an enum's member costs as much as a comparison.
+
 
 def written(context: Context) -> None:
     """The whole batch is in the log."""
@@ -117,38 +119,27 @@ def _settle(context: Context, entries: list[Entry]) -> None:
     if records:
         context.log.written(records)
         following.stream(context, records)
+    lease, commit = context.lease, context.fold.commit
     for entry in entries:
-        if entry.kind is Kind.COMMIT:
-            _settle_commit(context, entry)
-        else:
+        if entry.kind is not _COMMIT:
             _settle_other(context, entry)
-    lease = context.lease
+            continue
+        call, lsn, epoch, outcome = entry.call, entry.lsn, entry.epoch, entry.outcome
+        assert call is not None
+        if entry.record:
+            if epoch == lease.epoch:
+                lease.written_n = call.n
+            asked = commit(
+                lsn, epoch, entry.t_us, call.key, call.seen, call.crc, outcome, entry.effects
+            )
+            if asked:
+                _schedule(context, asked)
+        context.finish(call, lsn, outcome)
     primary = lease.primary
     if primary is not None and primary.sent != context.log.last:
         lease.unconfirmed_lsn = context.log.last
         if lease.written_n - lease.confirmed_n >= execution.CONFIRM_EVERY:
             lease.confirm()
-
-
-def _settle_commit(context: Context, entry: Entry) -> None:
-    call = entry.call
-    assert call is not None
-    if entry.record:
-        if entry.epoch == context.lease.epoch:
-            context.lease.written_n = call.n
-        asked = context.fold.commit(
-            entry.lsn,
-            entry.epoch,
-            entry.t_us,
-            call.key,
-            call.seen,
-            call.crc,
-            entry.outcome,
-            entry.effects,
-        )
-        if asked:
-            _schedule(context, asked)
-    context.finish(call, entry.lsn, entry.outcome)
 
 
 def _schedule(context: Context, asked: list[tuple[PendingKey, Pending]]) -> None:

@@ -3,6 +3,9 @@
 admitted --> queued --> delivered --> committed --> answered
                 ^           |
                 +-----------+   its brain died, or was fenced: back to the head of the queue
+
+Both classes are made once per call, so that each has an `__init__` of its own: where the core is
+compiled, one that a decorator makes is run by the interpreter.
 """
 
 from dataclasses import dataclass
@@ -23,19 +26,25 @@ class Asker(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Waiter:
     """One client waiting for an outcome: of a call, or of a copy that arrived meanwhile."""
 
     asker: Asker
     message_id: int
-    durable: bool = False
+    durable: bool
     """Answer only from what is known durable, whatever the mode."""
-    until_us: int = 0
+    until_us: int
     """Past this it is told `Timeout`. 0: past the time of its call."""
 
+    def __init__(self, asker: Asker, message_id: int, durable: bool = False) -> None:
+        self.asker = asker
+        self.message_id = message_id
+        self.durable = durable
+        self.until_us = 0
 
-@dataclass(slots=True, eq=False)
+
+@dataclass(slots=True, eq=False, init=False)
 class Call:
     """One request, from its arrival to its outcome."""
 
@@ -51,21 +60,52 @@ class Call:
     admitted_us: int
     timeout_us: int
     """Bounds the wait from admission, and the execution from its start, in microseconds each."""
-    query: bool = False
-    method: str = "call"
+    query: bool
+    method: str
     """`call`, or `state`: then `params` is the path alone."""
-    request: bytes = b""
+    request: bytes
     """What is delivered and logged: [op, args, kwargs, t, seed]; fixed at the first delivery."""
-    n: int = 0
+    n: int
     """Its delivery's number within the epoch; 0 while it is queued."""
-    deliveries: int = 0
-    barrier: int = 0
+    deliveries: int
+    barrier: int
     """Of an executed query: the last LSN that its answer rests on."""
-    size: int = 0
+    size: int
     """Bytes that it counts for in the queue; known from its admission on."""
-    suspect: bool = False
+    suspect: bool
     """A query that a brain may have died of where no strike can be counted: it waits for a lease,
     where it can."""
+
+    def __init__(
+        self,
+        key: Key,
+        key_bytes: bytes,
+        seen: int,
+        op: str,
+        params: bytes,
+        crc: int,
+        waiters: list[Waiter],
+        admitted_us: int,
+        timeout_us: int,
+        query: bool = False,
+        method: str = "call",
+        size: int = 0,
+    ) -> None:
+        self.key = key
+        self.key_bytes = key_bytes
+        self.seen = seen
+        self.op = op
+        self.params = params
+        self.crc = crc
+        self.waiters = waiters
+        self.admitted_us = admitted_us
+        self.timeout_us = timeout_us
+        self.query = query
+        self.method = method
+        self.size = size
+        self.request = b""
+        self.n = self.deliveries = self.barrier = 0
+        self.suspect = False
 
     @property
     def is_unwanted(self) -> bool:

@@ -140,7 +140,7 @@ class Context:
                 self._park(call, waiter, lsn, outcome)
             else:
                 answers.append((waiter, outcome))
-        call.waiters.clear()
+        call.waiters = []
 
     def show(self, call: Call, lsn: int, outcome: bytes | None) -> None:
         """Answer a new copy of a call with what stands at `lsn`, as soon as it may know it.

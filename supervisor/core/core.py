@@ -3,7 +3,7 @@
 One turn of whoever drives it:
 
     core.at(log time)
-    core.call(...), core.response(...), core.died(...), ...      what has happened
+    core.call(...), core.responses(...), core.died(...), ...     what has happened
     while records := core.turn():                                what has to be appended, in order
         append them with one write, then core.written(), or core.cut_short(whole, why)
     take core.out.actions, then each brain's frames, then core.out.answers
@@ -28,6 +28,7 @@ from osupervisor.supervisor.core.lease import Brain
 from osupervisor.supervisor.core.log_tail import LogTail
 from osupervisor.supervisor.core.outbox import Outbox
 from osupervisor.supervisor.core.queue import CallQueue
+from osupervisor.supervisor.core.response import Response
 
 
 class Core:
@@ -104,13 +105,11 @@ class Core:
         view = self.context.brains.get(brain) or Brain(brain, version, abilities, queries, lsn)
         following.ready(self.context, view, lsn, epoch)
 
-    def response(
-        self, brain: int, n: int, epoch: int, outcome: bytes, effects: bytes | None, commit: bytes
-    ) -> None:
-        """The primary's response to delivery n. A query's has no effects: None."""
+    def responses(self, brain: int, responses: list[Response]) -> None:
+        """The primary's next responses to deliveries, in order."""
         view = self.context.brains.get(brain)
         if view is not None:
-            execution.receive(self.context, view, n, epoch, outcome, effects, commit)
+            execution.receive(self.context, view, responses)
 
     def read_done(self, brain: int, message_id: int, outcome: bytes) -> None:
         """A follower's answer to a query."""

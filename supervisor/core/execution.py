@@ -13,7 +13,10 @@ from osupervisor.supervisor.core.context import Context, Mode
 from osupervisor.supervisor.core.lease import Brain, LeaseState, Role
 from osupervisor.supervisor.core.log_tail import Entry
 from osupervisor.supervisor.core.pending import NO_EFFECTS, parse_effects
-from osupervisor.wal.record import Kind
+from osupervisor.supervisor.core.response import Response
+from osupervisor.wal.record import Kind, encode
+
+_COMMIT, _HELD = Kind.COMMIT, LeaseState.HELD  # Looking up a member costs as much as a comparison.
 
 CONFIRM_EVERY = 64
 """A confirm is sent with the next delivery, and at the latest after so many commits: it bounds the
@@ -68,9 +71,12 @@ def deliver(context: Context) -> None:
     out, epoch, n = holder.out, lease.epoch, lease.n
     size, size_max = lease.inflight_bytes, limits.window_bytes_max
     strikes = context.fold.strikes
-    while room > 0 and queue and size < size_max:
-        call = queue.pop()
-        context.fix_request(call)
+    calls = queue.calls
+    while room > 0 and calls and size < size_max:
+        call = calls.popleft()
+        queue.size_bytes -= call.size
+        if not call.request:
+            context.fix_request(call)
         if strikes and strikes.get(call.key, 0) >= limits.strikes_max:
             verdict.quarantine(context, call)
             continue
@@ -87,41 +93,32 @@ def deliver(context: Context) -> None:
     lease.n, lease.inflight_bytes = n, size
 
 
-def receive(
-    context: Context,
-    brain: Brain,
-    n: int,
-    epoch: int,
-    outcome: bytes,
-    effects: bytes | None,
-    commit: bytes,
-) -> None:
-    """A response of the primary. `effects` is None for a query's; `commit` is its three bins."""
-    lease = context.lease
-    if lease.holder is not brain or lease.state is not LeaseState.HELD or epoch < lease.epoch:
-        return
-    inflight = lease.inflight
-    if not inflight or inflight[0].n != n or epoch != lease.epoch:
-        deaths.disown(context, brain, f"response {n} of epoch {epoch} is not the one due")
-        return
-    call = inflight[0]
-    if effects is None:
-        _take(context)
-        _receive_query(context, call, epoch, outcome)
-        return
-    if effects != NO_EFFECTS and not _may_ask(context, brain, call, effects):
-        return
-    _take(context)
-    context.add_record(
-        Kind.COMMIT,
-        call.key_bytes,
-        call.request,
-        commit,
-        epoch=epoch,
-        call=call,
-        outcome=outcome,
-        effects=effects,
-    )
+def receive(context: Context, brain: Brain, responses: list[Response]) -> None:
+    """The next responses of a brain. What comes behind one that ends its lease is dropped."""
+    lease, log = context.lease, context.log
+    inflight, batch, t_us, durable = lease.inflight, log.batch, context.now_us, log.durable
+    for response in responses:
+        epoch, effects = response.epoch, response.effects
+        if lease.holder is not brain or lease.state is not _HELD or epoch < lease.epoch:
+            return
+        if not inflight or inflight[0].n != response.n or epoch != lease.epoch:
+            reason = f"response {response.n} of epoch {epoch} is not the one due"
+            deaths.disown(context, brain, reason)
+            return
+        call, outcome = inflight[0], response.outcome
+        if effects is None:
+            _take(context)
+            _receive_query(context, call, epoch, outcome)
+            continue
+        if effects != NO_EFFECTS and not _may_ask(context, brain, call, effects):
+            return
+        # As `_take` and `Context.add_record`, without the cost of calling them.
+        inflight.popleft()
+        request, key, lsn = call.request, call.key_bytes, log.next_lsn
+        lease.inflight_bytes -= len(request)
+        record = encode(lsn, epoch, _COMMIT, t_us, durable, key, request, response.commit)
+        batch.append(Entry(_COMMIT, record, lsn, epoch, t_us, call, outcome, effects))
+        log.next_lsn = lsn + 1
 
 
 def _take(context: Context) -> None:

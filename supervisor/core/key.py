@@ -10,7 +10,7 @@
 `seen` travels in the envelope of a library key alone: "I have every answer below this number".
 """
 
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from osupervisor.bridge import packing
 
@@ -19,7 +19,7 @@ PendingKey: TypeAlias = tuple[int, int, int]
 ArrivalKey: TypeAlias = tuple[int, int]
 Key: TypeAlias = ClientKey | str | PendingKey | ArrivalKey
 
-_pack = packing.new_packer().pack
+_pack: Final = packing.new_packer().pack
 
 
 def is_client_key(key: Key) -> TypeGuard[ClientKey]:

@@ -10,6 +10,7 @@ they are shown when all before them is.
 """
 
 from collections import deque
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from osupervisor.supervisor.core.call import Call, Waiter
@@ -25,7 +26,8 @@ UNSYNCED_FACTOR = 4
 not fill the memory."""
 
 
-class Entry(NamedTuple):
+@dataclass(slots=True, eq=False, init=False)
+class Entry:
     """One entry of the batch. `record` is empty for an executed query."""
 
     kind: Kind
@@ -36,7 +38,29 @@ class Entry(NamedTuple):
     call: Call | None
     outcome: bytes
     effects: bytes
-    checkpoint: bool = False
+    checkpoint: bool
+
+    def __init__(
+        self,
+        kind: Kind,
+        record: bytes,
+        lsn: int,
+        epoch: int,
+        t_us: int,
+        call: Call | None,
+        outcome: bytes,
+        effects: bytes,
+        checkpoint: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.record = record
+        self.lsn = lsn
+        self.epoch = epoch
+        self.t_us = t_us
+        self.call = call
+        self.outcome = outcome
+        self.effects = effects
+        self.checkpoint = checkpoint
 
 
 class Parked(NamedTuple):

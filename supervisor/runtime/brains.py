@@ -16,11 +16,12 @@ from osupervisor.bridge.errors import BridgeError
 from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.key import describe
 from osupervisor.supervisor.core.outbox import ForkBrain
+from osupervisor.supervisor.core.response import Response
 from osupervisor.supervisor.runtime import brain_process
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.exit_info import exit_status
-from osupervisor.supervisor.runtime.port import Note, Response
+from osupervisor.supervisor.runtime.port import Note
 
 RESPAWN_DELAY_S = 0.005
 """After a promotion the request in flight goes first; then the new primary is forked."""
@@ -176,20 +177,17 @@ class Brains:
 
     # --- what ports say
 
-    def responded(self, brain: int, response: Response) -> None:
-        core = self._engine.core
-        if response.id >= port_messages.READ_ID_MIN:
-            core.read_done(brain, response.id, response.outcome)
-        else:
-            core.response(
-                brain,
-                response.id,
-                response.epoch,
-                response.outcome,
-                response.effects,
-                response.commit,
-            )
-        self._engine.event()
+    def responded(self, brain: int, responses: list[Response]) -> None:
+        engine = self._engine
+        if responses[0].n < port_messages.READ_ID_MIN:
+            engine.core.responses(brain, responses)
+        else:  # Reads are answered without a lease: no response to a delivery stands before one.
+            for response in responses:
+                if response.n < port_messages.READ_ID_MIN:
+                    engine.core.responses(brain, [response])
+                else:
+                    engine.core.read_done(brain, response.n, response.outcome)
+        engine.event(len(responses))
 
     def noted(self, brain: int, note: Note) -> None:
         process = self.by_id.get(brain)

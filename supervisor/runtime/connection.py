@@ -32,7 +32,7 @@ from osupervisor.bridge.session import Refusal, Session
 from osupervisor.supervisor.core.call import Call as CoreCall
 from osupervisor.supervisor.core.call import Waiter
 from osupervisor.supervisor.core.key import encode as encode_key
-from osupervisor.supervisor.runtime.engine import Engine
+from osupervisor.supervisor.runtime.engine import TURN_EVENTS, Engine
 from osupervisor.supervisor.runtime.outgoing import Outgoing
 
 READ_BYTES = 64 * 1024
@@ -116,14 +116,21 @@ class Connection:
         if not data:
             self.close()
             return
-        session = self._session
+        session, engine = self._session, self._serving.engine
+        taken = 0
         for event in session.receive(data):
-            if type(event) is Call:
+            if isinstance(event, Call):
                 self._take_call(event)
+                taken += 1
+                if taken == TURN_EVENTS:
+                    engine.event(taken)
+                    taken = 0
             elif isinstance(event, Refusal):
                 self._send(event.frame)
-            elif isinstance(event, Request):
+            else:
                 self._take_request(event)
+        if taken:
+            engine.event(taken)
         self.half_since_s = time.monotonic() if session.pending_bytes else 0.0
         if session.closing:
             self._end()
@@ -134,8 +141,7 @@ class Connection:
             hint = "this request did nothing; call again under the same key when it is back"
             self._respond(call.id, Unavailable("the service is stopping", hint))
             return
-        engine = serving.engine
-        core = engine.core
+        core = serving.engine.core
         call_id, op, params, key, seen, _, timeout_s, durability = call
         core.call(  # by position: half the price of keywords, on the hottest line there is
             CoreCall(
@@ -151,7 +157,6 @@ class Connection:
                 op in serving.queries,
             )
         )
-        engine.event()
 
     def _take_request(self, message: Request) -> None:
         if message.method == BRAIN_STATE:

@@ -74,9 +74,9 @@ class Engine:
         """For an outcome that is wanted inside the supervisor."""
         return self._loop.create_future()
 
-    def event(self) -> None:
-        """Something was told to the core that may need a turn soon."""
-        self._events += 1
+    def event(self, count: int = 1) -> None:
+        """So much was told to the core that may need a turn soon."""
+        self._events += count
         if self._events >= TURN_EVENTS:
             self.turn()
         elif not self._scheduled:
@@ -146,11 +146,11 @@ class Engine:
         answers, self.core.out.answers = self.core.out.answers, []
         touched: list[Asker] = []
         for waiter, outcome in answers:
-            connection = waiter.asker
-            if connection.answer(waiter.message_id, outcome):
-                touched.append(connection)
-        for connection in touched:
-            connection.flush()
+            asker = waiter.asker
+            if asker.answer(waiter.message_id, outcome):
+                touched.append(asker)
+        for asker in touched:
+            asker.flush()
 
     def sync(self) -> None:
         """Have what is appended made durable, unless that is being done."""

@@ -15,11 +15,12 @@ from osupervisor.supervisor.core import (
 )
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context
-from osupervisor.supervisor.core.done import ClientWindow, DoneTable
+from osupervisor.supervisor.core.done import ClientWindow, Done, DoneTable
 from osupervisor.supervisor.core.fold import Fold
 from osupervisor.supervisor.core.key import Key, is_client_key
 from osupervisor.supervisor.core.lease import Brain, Lease, LeaseState
 from osupervisor.supervisor.core.log_tail import Entry, LogTail
+from osupervisor.wal.record import Kind
 
 
 def _answers_before_the_sync() -> Any:
@@ -96,21 +97,27 @@ def _runs_a_copy_beside_the_first() -> Any:
 
 
 def _folds_by_the_clock() -> Any:
-    settle = appending._settle_commit  # pyright: ignore[reportPrivateUsage]
+    settle = appending._settle  # pyright: ignore[reportPrivateUsage]
 
-    def by_the_clock(context: Context, entry: Entry) -> None:
-        settle(context, entry._replace(t_us=context.now_us))
+    def by_the_clock(context: Context, entries: list[Entry]) -> None:
+        for entry in entries:
+            if entry.kind is Kind.COMMIT:
+                entry.t_us = context.now_us
+        settle(context, entries)
 
-    return patch.object(appending, "_settle_commit", by_the_clock)
+    return patch.object(appending, "_settle", by_the_clock)
 
 
 def _forgets_a_client_too_early() -> Any:
-    def put(self: DoneTable, key: Any, seen: int, t_us: int, done: Any) -> None:
+    def put(
+        self: DoneTable, key: Any, seen: int, lsn: int, t_us: int, crc: int, outcome: bytes
+    ) -> None:
         known = self.clients.get(key[0])
         self.entries += 1 - (0 if known is None else len(known.done))
-        self.clients[key[0]] = ClientWindow(seen, t_us, {key[1]: done})
+        done = {key[1]: Done(lsn, crc, outcome)}
+        self.clients[key[0]] = ClientWindow(seen, t_us, done)
 
-    return patch.object(DoneTable, "_put_client", put)
+    return patch.object(DoneTable, "put_client", put)
 
 
 def _grants_to_two() -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from osupervisor.bridge import packing
 from osupervisor.bridge.port_messages import READ_ID_MIN
 from osupervisor.supervisor.core import key as keys
+from osupervisor.supervisor.core.response import Response
 from tests.simulation import toy
 from tests.simulation.brain import Brain, BrainBug
 from tests.simulation.oracle import Violation
@@ -98,13 +99,13 @@ class Population:
         if n >= READ_ID_MIN:
             core.read_done(brain.id, n, value[1])
         elif len(value) == 2:
-            core.response(brain.id, n, value[0], value[1], None, b"")
+            core.responses(brain.id, [Response(n, value[0], value[1], None, b"")])
         else:
             if n in brain.nonsense:
                 self._scene.oracle.died(keys.decode(brain.nonsense[n])[0])
             epoch, outcome, ops, effects = value
             commit = packing.pack(outcome) + packing.pack(ops) + packing.pack(effects)
-            core.response(brain.id, n, epoch, outcome, effects, commit)
+            core.responses(brain.id, [Response(n, epoch, outcome, effects, commit)])
 
     def _hear_note(self, brain: Brain, method: str, params: list[Any]) -> None:
         core = self._scene.core

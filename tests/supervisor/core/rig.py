@@ -14,6 +14,7 @@ from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.fold import Fold
 from osupervisor.supervisor.core.key import Key
 from osupervisor.supervisor.core.outbox import Action
+from osupervisor.supervisor.core.response import Response
 from osupervisor.wal import record as records
 from osupervisor.wal.record import Kind, Record
 
@@ -169,7 +170,8 @@ class Rig:
             brain = lease.holder.id
         commit = b"".join(packing.pack(part) for part in (outcome, b"\x90", effects))
         told = None if query else effects
-        self.core.response(brain, n, lease.epoch if epoch is None else epoch, outcome, told, commit)
+        of = lease.epoch if epoch is None else epoch
+        self.core.responses(brain, [Response(n, of, outcome, told, commit)])
 
     def turn(self, whole: int | None = None) -> None:
         """Decide, append, carry out. `whole`: the next append breaks off behind so many records."""

@@ -10,7 +10,9 @@ from osupervisor.supervisor.core.queue import CallQueue
 
 
 def _call(size: int) -> Call:
-    return Call(str(size), b"", 0, "op", b"", 0, [], 0, 0, size=size, n=5)
+    call = Call(str(size), b"", 0, "op", b"", 0, [], 0, 0, size=size)
+    call.n = 5
+    return call
 
 
 def _has_size(size: int, call: Call) -> bool:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osupervisor.bridge import packing
-from osupervisor.supervisor.runtime.port import Note, Response, read_message, read_quickly
+from osupervisor.supervisor.core.response import Response
+from osupervisor.supervisor.runtime.port import Note, read_message, read_quickly
 
 
 def _uint64(value: int) -> bytes:
