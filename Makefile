@@ -10,11 +10,15 @@ BASE ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 pyth
 	$(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
 PACKER := examples/packer/osupervisor.toml
 DRIVE  := $(PY) examples/packer/drive.py
+# Beside the environment for development: a compiled module would hide the source that is edited.
+COMPILED := .venv-compiled
+CPY      := $(COMPILED)/bin/python
+SOURCES  := $(shell find $(PACKAGES) -name '*.py')
 KILLS  ?= 100
 SEEDS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup links start test check format lint types imports bench chaos simulate repl wheel clean version
+.PHONY: help setup links start test check format lint types imports compiled bench chaos simulate repl wheel clean version
 
 help:                 ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -54,9 +58,20 @@ types: setup          ## mypy and pyright, both strict
 imports: setup        ## direction, circles, pure cores
 	$(BIN)/lint-imports
 
-bench: setup          ## every benchmark beside its floor or peer, into benchmarks/RESULTS.md; BENCH=--quick looks only
-	$(PY) -m pip install -q --group bench
-	$(PY) benchmarks/run_all.py $(BENCH)
+compiled: $(COMPILED)/.installed  ## .venv-compiled: an installation whose hot modules are compiled (wants a C compiler)
+$(CPY):
+	$(BASE) -m venv $(COMPILED)
+	$(CPY) -m pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
+$(COMPILED)/.ready: pyproject.toml | $(CPY)
+	$(CPY) -m pip install -q -e . --group dev --group bench "setuptools>=80"
+	@touch $@
+$(COMPILED)/.installed: $(COMPILED)/.ready setup.py $(SOURCES)
+	rm -rf build
+	OSUPERVISOR_COMPILE=1 $(CPY) -m pip install -q --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+bench: compiled       ## every benchmark beside its floor or peer, into benchmarks/RESULTS.md; BENCH=--quick looks only
+	$(CPY) benchmarks/run_all.py $(BENCH)
 simulate: setup       ## the core among simulated brains, disk and clock: SEEDS (2000) seeds
 	$(PY) -m tests.simulation --seeds $(SEEDS)
 chaos: $(VENV)/.installed  ## pack every published instance while the brain is killed KILLS times (100)

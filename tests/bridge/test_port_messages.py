@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from osupervisor.bridge import packing
 from osupervisor.bridge import port_messages as port
+from tests.source import needs_source
 
 REQUEST = port.request_bytes(b"\xa3add\x91\xa4hits\x80", 1, 2)
 GOLDEN: dict[str, tuple[bytes, str, list[Any]]] = {
@@ -78,6 +79,7 @@ def test_time_and_seed_are_the_last_eighteen_bytes(t_us: int, seed: int) -> None
     assert packing.unpack(request) == ["op", [], {}, t_us, seed]
 
 
+@needs_source(port)
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=20), st.integers(33, 200))
 def test_records_are_sent_in_order_in_frames_that_are_not_too_large(
     records: list[bytes], limit: int

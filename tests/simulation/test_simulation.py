@@ -2,10 +2,12 @@
 
 import pytest
 
+from osupervisor.supervisor.core import core
 from tests.simulation.__main__ import failures, first_failure
 from tests.simulation.planted import PLANTS
 from tests.simulation.scene import Row
 from tests.simulation.world import STEPS, World
+from tests.source import needs_source
 
 SEEDS = 2000
 
@@ -36,6 +38,7 @@ def test_faults_of_every_kind_happen() -> None:
     assert wanted <= happened
 
 
+@needs_source(core)
 @pytest.mark.parametrize("name", PLANTS)
 def test_a_planted_bug_is_found_within_2000_seeds(name: str) -> None:
     assert first_failure(name, SEEDS) is not None, f"{name}: not found in {SEEDS} seeds"

@@ -20,6 +20,7 @@ from osupervisor.wal.record import (
     encode,
     unpack,
 )
+from tests.source import needs_source
 
 U16, U32, U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
 
@@ -150,6 +151,7 @@ def test_a_kind_of_a_later_version_is_refused_when_it_is_unpacked() -> None:
     assert unpack(packed(ONE)) == ONE
 
 
+@needs_source(record)
 def test_a_body_that_is_too_large_is_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "RECORD_BYTES_MAX", OVERHEAD + 10)
     encode(1, 1, Kind.COMMIT, 1, 0, b"123", b"123", b"1234")

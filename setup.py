@@ -1,0 +1,62 @@
+"""Builds the distribution; with OSUPERVISOR_COMPILE=1 its hot modules are compiled by mypyc.
+
+The compiled modules are made from the very sources that run without them: nothing is written twice,
+and without a C compiler everything works, only slower. What the rest of the build needs stands in
+pyproject.toml. `make compiled` makes an environment with them, beside the one for development,
+where a compiled module would hide the source that is being edited.
+"""
+
+import os
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+COMPILED = (
+    "bridge/call.py",
+    "bridge/call_options.py",
+    "bridge/frames.py",
+    "bridge/messages.py",
+    "bridge/methods.py",
+    "bridge/packing.py",
+    "bridge/port_messages.py",
+    "bridge/session.py",
+    "brain/executor.py",
+    "brain/journal.py",
+    "brain/lease.py",
+    "brain/packing.py",
+    "brain/port.py",
+    "brain/state.py",
+    "brain/undo.py",
+    "brain/values.py",
+    "supervisor/core",
+    "supervisor/runtime/clock.py",
+    "supervisor/runtime/connection.py",
+    "supervisor/runtime/engine.py",
+    "supervisor/runtime/outgoing.py",
+    "supervisor/runtime/port.py",
+    "wal/record.py",
+)
+"""What nearly every request goes through. Not: what authors call, whose wrong arguments deserve our
+own words (brain/context.py); classes that others inherit from or refer to weakly (the clients,
+errors); subclasses of list, which mypyc can't make (the state's containers)."""
+
+
+def extensions() -> list[Extension]:
+    """One shared library, and a module of each name that loads its part of it."""
+    if os.environ.get("OSUPERVISOR_COMPILE") != "1":
+        return []
+    from mypyc.build import mypycify
+
+    links = Path(".dev/osupervisor")  # mypy knows modules by the names that they install under
+    links.mkdir(parents=True, exist_ok=True)
+    for folder in ("supervisor", "brain", "bridge", "vault_store", "wal", "config"):
+        if not (links / folder).exists():
+            (links / folder).symlink_to(Path("../..") / folder)
+    paths: list[str] = []
+    for entry in COMPILED:
+        found = sorted((links / entry).glob("*.py")) if "." not in entry else [links / entry]
+        paths += [str(path) for path in found if path.name != "__init__.py"]
+    return mypycify(paths, group_name="osupervisor")
+
+
+setup(ext_modules=extensions())
