@@ -21,6 +21,7 @@ state that is not that of its LSN.
 
 import os
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,7 @@ from osupervisor.brain import checkpoint, failure, fork
 from osupervisor.brain.errors import PortError
 from osupervisor.brain.executor import Executor
 from osupervisor.brain.follower import Follower
+from osupervisor.brain.fork import Between
 from osupervisor.brain.heartbeat import Heartbeat
 from osupervisor.brain.hot_mirror import HotMirror
 from osupervisor.brain.lease import Lease
@@ -83,6 +85,8 @@ class RunLoop:
         self._follower = life.follower
         self._lease: Lease | None = None
         self._children: set[int] = set()
+        self._births: list[tuple[Any, Between]] = []
+        """Followers asked for, by id, of which it is not known yet whether they could be made."""
         self._forks = 0
         self._port = Port(socket.socket(fileno=port_fd))
         self._line = Line(socket.socket(fileno=line_fd))
@@ -138,6 +142,8 @@ class RunLoop:
                 else:
                     self._request(message)
             self._hot.beat()
+            if self._births:
+                self._tell_births()
 
     def _notification(self, message: Any) -> None:
         handler = self._handlers.get(message[1])
@@ -230,12 +236,32 @@ class RunLoop:
         self._check_idle("spawn")
         descriptors = self._line.descriptors("spawn", [brain_id], LINE_TIMEOUT_S)
         self._port.flush()
-        pid = fork.fork_grandchild(descriptors)
-        if pid == 0:
-            self._forget_parent()
-            raise Birth(brain_id, self._follower, descriptors)
+        try:
+            between = fork.fork_grandchild(descriptors)
+        except OSError as error:
+            # The supervisor sees that nobody holds the new port, and decides what to do.
+            self._say_unborn(brain_id, str(error))
+        else:
+            if between is None:
+                self._forget_parent()
+                raise Birth(brain_id, self._follower, descriptors)
+            self._births.append((brain_id, between))
         close_all(descriptors)
-        self._port.send([2, "spawned", [brain_id, pid]])
+
+    def _tell_births(self) -> None:
+        """Say which process a follower is, as soon as that is known."""
+        births, self._births = self._births, []
+        for brain_id, between in births:
+            pid = between.grandchild()
+            if pid is None:
+                self._births.append((brain_id, between))
+            elif pid:
+                self._port.send([2, "spawned", [brain_id, pid]])
+            else:
+                self._say_unborn(brain_id, "the process between could not fork")
+
+    def _say_unborn(self, brain_id: Any, why: str) -> None:
+        print(f"follower {brain_id} could not be forked: {why}", file=sys.stderr)
 
     def _on_shutdown(self, _params: Any) -> None:
         raise Shutdown

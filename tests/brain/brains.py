@@ -59,6 +59,20 @@ class Counter(Brain):
         return pid > 0
 
     @op
+    def allow_forks(self, number: int) -> None:
+        """So many in a line of descent; the next fails as it does without memory."""
+        real = os.fork
+        left = [number]
+
+        def fork() -> int:
+            if not left[0]:
+                raise OSError(12, "Cannot allocate memory")
+            left[0] -= 1
+            return real()
+
+        os.fork = fork
+
+    @op
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 

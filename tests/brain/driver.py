@@ -221,6 +221,17 @@ class BrainEnd:
         assert message[:3] == [1, PING_ID, None], message
         return cast(dict[str, Any], message[3])
 
+    def expect_spawned(self) -> Any:
+        """The params of `spawned`, which a brain sends behind whatever else it does then."""
+        while True:
+            self.send(port_messages.ping_frame(PING_ID))
+            found = [self.message()]
+            while found[-1][:2] != [1, PING_ID]:
+                found.append(self.message())
+            told = [message[2] for message in found if message[:2] == [2, "spawned"]]
+            if told:
+                return told[0]
+
     def state(self, *path: Any) -> Any:
         """The state as any brain gives it, leased or not."""
         self.send(port_messages.read_state_frame(2**62, pack(path)))

@@ -215,6 +215,20 @@ def test_spawned_follower_outlives_its_parent_and_ends_at_the_nursery() -> None:
         assert os.WTERMSIG(nest.status_of(child.pid)) == signal.SIGKILL
 
 
+@pytest.mark.parametrize("forks", [0, 1], ids=["the first fork", "the second fork"])
+def test_primary_whose_follower_cannot_be_forked_serves_on(forks: int) -> None:
+    with nursery(private=True) as nest:
+        log = Log()
+        primary = served(nest, log)
+        primary.do(log, "allow_forks", forks)
+        child = start_spawn(nest, primary, "child")
+        with pytest.raises(Ended):
+            child.message()
+        while "follower child could not be forked" not in primary.printed():
+            assert primary.ping()["lsn"] == log.lsn
+        assert primary.do(log, "add", "hits").result == 7
+
+
 def test_spawn_from_a_busy_primary_is_a_bug() -> None:
     with nursery() as nest:
         primary = served(nest, Log())
@@ -255,10 +269,8 @@ def start_spawn(nest: Nursery, parent: BrainEnd, brain_id: str) -> BrainEnd:
 
 def spawn(nest: Nursery, parent: BrainEnd, brain_id: str) -> BrainEnd:
     child = start_spawn(nest, parent, brain_id)
-    said_id, pid = parent.expect("spawned")
-    assert said_id == brain_id
-    assert child.expect_ready()["pid"] == pid
-    assert child.ready["id"] == brain_id
+    assert child.expect_ready()["id"] == brain_id
+    assert parent.expect_spawned() == [brain_id, child.pid]
     return child
 
 

@@ -3,9 +3,13 @@
 import gc
 import os
 import socket
+import time
 import weakref
 
+import pytest
+
 from osupervisor.brain import fork
+from osupervisor.brain.fork import Between
 
 
 class Node:
@@ -53,3 +57,66 @@ def test_child_that_fails_leaves_with_a_code_of_its_own() -> None:
 
     _, status = os.waitpid(fork.fork_child(work, []), 0)
     assert os.waitstatus_to_exitcode(status) == 70
+
+
+def test_grandchild_is_no_child_and_keeps_what_it_was_given() -> None:
+    ours, theirs = socket.socketpair()
+    between = fork.fork_grandchild([theirs.fileno()])
+    if between is None:
+        open_fds = {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2}
+        theirs.send(b"%d %d" % (os.getppid(), len(open_fds - {theirs.fileno()})))
+        theirs.recv(1)
+        os._exit(0)
+    pid = answer_of(between)
+    parent, others = map(int, ours.recv(100).split())
+    assert parent != os.getpid()
+    assert others == 1, "the folder that it reads"
+    assert pid != 0
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    ours.close()
+    theirs.close()
+
+
+def test_grandchild_that_cannot_be_forked_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    allow_forks(monkeypatch, 1)
+    between = fork.fork_grandchild([])
+    assert between is not None
+    assert answer_of(between) == 0
+
+
+def test_process_between_that_cannot_be_forked_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    allow_forks(monkeypatch, 0)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(BlockingIOError):
+        fork.fork_grandchild([])
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_process_between_may_be_reaped_by_somebody_else() -> None:
+    between = fork.fork_grandchild([])
+    if between is None:
+        os._exit(0)
+    os.waitpid(-1, 0)
+    assert answer_of(between) != 0
+
+
+def answer_of(between: Between) -> int:
+    while (pid := between.grandchild()) is None:
+        time.sleep(0.001)
+    return pid
+
+
+def allow_forks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """So many in a line of descent; the next fails as it does at a limit of processes."""
+    real, left = os.fork, [number]
+
+    def limited() -> int:
+        if not left[0]:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        left[0] -= 1
+        return real()
+
+    monkeypatch.setattr(os, "fork", limited)

@@ -172,8 +172,8 @@ class Walk:
         bridge_line.send(parent.line, ["spawn", brain_id], child.descriptors())
         child.given()
         parent.notify("spawn", brain_id)
-        parent.expect("spawned")
         ready = child.expect_ready()
+        assert parent.expect_spawned() == [brain_id, ready["pid"]]
         assert (ready["id"], ready["lsn"], ready["epoch"]) == (brain_id, self.log.lsn, self.epoch)
         return child
 
