@@ -23,8 +23,9 @@ from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.exit_info import exit_status
 from osupervisor.supervisor.runtime.port import Note
 
-RESPAWN_DELAY_S = 0.005
-"""After a promotion the request in flight goes first; then the new primary is forked."""
+RESPAWN_DELAY_S = 0.02
+"""After a promotion those go first who waited for it, and the kernel's work for the dead brain;
+then the new primary is forked, which stops it for milliseconds."""
 LOADS_MAX = 8
 """A brain that has loaded so often and still isn't up to date never will be."""
 CLOSED_PORT_S = 0.5
@@ -33,6 +34,9 @@ EXIT_WAIT_S = 2.0
 """How long a death's report waits for the process's end: the kernel tears its memory down first."""
 REAP_WAIT_S = 0.05
 """How long after that for the exit status: somebody has to reap it."""
+QUIET_S = 0.25
+"""So long after a promotion nothing is done that only people read: a report is a few milliseconds
+of work, in which those who wait for an answer would wait on."""
 
 
 class Forker(Protocol):
@@ -174,6 +178,9 @@ class Brains:
             await asyncio.sleep(0.01)
         for process in list(self.by_id.values()):
             self.kill(process, Verdict("it did not stop in time"))
+        for process in list(self._by_pid.values()):
+            if process.gone and process.status is not None:
+                self._report(process)
 
     # --- what ports say
 
@@ -324,12 +331,17 @@ class Brains:
             self._loop.add_reader(process.pidfd, self._ended, process)
             self._loop.call_later(EXIT_WAIT_S, self._report, process)
         else:
-            self._loop.call_soon(self._report, process)
+            self._loop.call_later(QUIET_S if self._hurry(process) else 0.0, self._report, process)
 
     def _ended(self, process: BrainProcess) -> None:
         """The kernel has torn it down; the nursery reaps it about now."""
         self._loop.remove_reader(process.pidfd)
-        self._loop.call_later(REAP_WAIT_S, self._report, process)
+        delay_s = QUIET_S if self._hurry(process) else REAP_WAIT_S
+        self._loop.call_later(delay_s, self._report, process)
+
+    def _hurry(self, process: BrainProcess) -> bool:
+        """Whether calls wait for what this death has set in motion."""
+        return process.was_primary and not self.stopping
 
     def _report(self, process: BrainProcess) -> None:
         if process.pidfd < -1:
@@ -357,7 +369,8 @@ class Brains:
             return
         process.status = status
         if process.gone:
-            self._report(process)
+            if not self._hurry(process):
+                self._report(process)
         else:
             self._gone(process)
 

@@ -96,6 +96,8 @@ class Service:
         self._storage = recovered.storage
         self._finder = Finder(recovered.storage)
         self._stop_task: asyncio.Task[None] | None = None
+        self._is_ready = False
+        """Whether heart was told that somebody serves; it stands until this process ends."""
         self.post_mortem = PostMortem(settings, loop, say)
         self.heart = HeartLink(inheritance, loop, self._heart_revived)
         self._wire_log(recovered)
@@ -342,9 +344,15 @@ class Service:
             self.serving.queries = self.core.brains[brain].queries
             self._schema = process.schema
             self.vault.code_version = process.version
-            self._say("info", "lease.granted", brain=brain, pid=process.pid, epoch=epoch)
+            self.loop.call_soon(self._say_granted, brain, process.pid, epoch)
         self.brains.refill_soon()
-        self._notify().ready()
+
+    def _say_granted(self, brain: int, pid: int, epoch: int) -> None:
+        """Behind the turn: the calls that waited for the lease are on their way by then."""
+        self._say("info", "lease.granted", brain=brain, pid=pid, epoch=epoch)
+        if not self._is_ready:
+            self._is_ready = True
+            self._notify().ready()
 
     def _load(self, brain: int, after: int) -> None:
         process = self.brains.by_id.get(brain)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from osupervisor.bridge.client import Client
 from tests.end_to_end.running import Running, is_gone, wait_for
@@ -144,3 +145,13 @@ def test_heart_and_supervisor_die_together_and_brains_end(start: Start) -> None:
     wait_for_ends(brains)
     service.start()
     assert service.tokens() == ["a"]
+
+
+def test_a_report_of_a_death_is_kept_when_the_service_stops_right_after(start: Start) -> None:
+    service = start()
+    old = service.kill("primary")
+    service.client.put("a")
+    wait_for(lambda: not Path(f"/proc/{old}").exists(), "the nursery to reap it")
+    assert service.run("stop").returncode == 0
+    reports = [path.read_text() for path in (service.data / "crashes").glob("*.json")]
+    assert [f'"pid": {old}' in report for report in reports] == [True]
