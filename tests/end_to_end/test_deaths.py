@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from osupervisor.bridge.client import Client
 from tests.end_to_end.running import Running, is_gone, wait_for
 
@@ -155,3 +157,17 @@ def test_a_report_of_a_death_is_kept_when_the_service_stops_right_after(start: S
     assert service.run("stop").returncode == 0
     reports = [path.read_text() for path in (service.data / "crashes").glob("*.json")]
     assert [f'"pid": {old}' in report for report in reports] == [True]
+
+
+@pytest.mark.parametrize("set_by_hand", ["", "glibc.malloc.trim_threshold=1000000"])
+def test_brains_ask_for_huge_pages_unless_somebody_tuned_them(
+    start: Start, monkeypatch: pytest.MonkeyPatch, set_by_hand: str
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if set_by_hand:
+        monkeypatch.setenv("GLIBC_TUNABLES", set_by_hand)
+    service = start()
+    environment = Path(f"/proc/{service.pid('primary')}/environ").read_bytes().split(b"\0")
+    tuned = [each for each in environment if each.startswith(b"GLIBC_TUNABLES=")]
+    wanted = set_by_hand or "glibc.malloc.hugetlb=1"
+    assert tuned == [f"GLIBC_TUNABLES={wanted}".encode()]
