@@ -116,6 +116,8 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(CONTROL_FD, False)
     _become_subreaper()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # When the supervisor ends, the kernel sends it to a process group in which somebody is stopped.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     output.install()
     diagnostics.install()
     if os.environ.get("PYTHONHASHSEED", "random") == "random":

@@ -2,8 +2,9 @@
 
 A pidfd is readable only after the kernel has torn the memory down, which takes 77 to 500 ms for
 1 GB; the mutex is marked before that, within about 0.1 ms. A thread waits for the mark, checks
-with the kernel that the process really ends, and hands the news to the loop. A mark that turns
-out to be a lie ends the thread: what the brain writes there is not to be trusted, the pidfd is.
+with the kernel that the process really ends, has it give way to the others (scheduling.py), and
+hands the news to the loop. A mark that turns out to be a lie ends the thread: what the brain writes
+there is not to be trusted, the pidfd is.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import select
 import threading
 from collections.abc import Callable
 
+from osupervisor.supervisor.runtime import scheduling
 from osupervisor.vault_store import futex
 from osupervisor.vault_store.hot_layout import SEGMENT_BYTES
 
@@ -53,9 +55,15 @@ class DeathWatch:
             while not self._stopped:
                 if futex.wait_for_death(mapping, ROUND_S):
                     if futex.exiting(self._pid):
+                        self._make_way()
                         with contextlib.suppress(RuntimeError):  # the loop is closed
                             self._loop.call_soon_threadsafe(self._notice)
                     return
+
+    def _make_way(self) -> None:
+        """While it is not reaped its pid is its own; one that has ended is in nobody's way."""
+        if not self._stopped and not ended(self._pidfd):
+            scheduling.give_way(self._pid)
 
     def _notice(self) -> None:
         if not self._stopped:

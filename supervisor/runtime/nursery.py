@@ -21,6 +21,7 @@ from typing import Protocol
 
 from osupervisor.bridge import line
 from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
+from osupervisor.supervisor.runtime import scheduling
 
 NURSERY_FD = 3
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
@@ -64,6 +65,7 @@ class Nursery:
         self._process = _start(target, root, hash_seed, output, theirs)
         theirs.close()
         self.pid = self._process.pid
+        scheduling.shorten_slices(self.pid, scheduling.BRAIN_SLICE_NS)
         self._pidfd = os.pidfd_open(self.pid)
         loop.add_reader(ours.fileno(), self._readable)
         loop.add_reader(self._pidfd, self._end)
@@ -157,5 +159,5 @@ def _start(
         stdout=output,
         stderr=output,
         pass_fds=(fd,),
-        start_new_session=True,
+        process_group=0,  # not a session: the kernel may share out CPU time by session
     )

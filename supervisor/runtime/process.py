@@ -19,7 +19,7 @@ from osupervisor.config.token_file import read_token
 from osupervisor.supervisor.heart.launch import Inheritance, receive_inheritance
 from osupervisor.supervisor.logs.echo import Echo
 from osupervisor.supervisor.logs.writer import LogWriter
-from osupervisor.supervisor.runtime import recovery
+from osupervisor.supervisor.runtime import recovery, scheduling
 from osupervisor.supervisor.runtime.recovery import StartRefused
 from osupervisor.supervisor.runtime.service import Service, TreeGaveUp
 from osupervisor.vault_store.errors import VaultStoreError
@@ -38,6 +38,7 @@ def main() -> None:
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     inheritance = receive_inheritance()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    scheduling.shorten_slices(0, scheduling.SUPERVISOR_SLICE_NS)
     try:
         settings = resolved.restore(path.read_bytes())
         sys.exit(_run(settings, inheritance))

@@ -1,5 +1,7 @@
 """Death of brains, supervisor, heart, all at once: clients see a delay, nothing else."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +159,17 @@ def test_a_report_of_a_death_is_kept_when_the_service_stops_right_after(start: S
     assert service.run("stop").returncode == 0
     reports = [path.read_text() for path in (service.data / "crashes").glob("*.json")]
     assert [f'"pid": {old}' in report for report in reports] == [True]
+
+
+def test_a_stopped_standby_outlives_its_supervisor(start: Start) -> None:
+    """The kernel sends SIGHUP to a process group that loses its session's parent with somebody
+    stopped in it, and lets that one go on."""
+    service = start()
+    primary, standby = service.pid("primary"), service.pid("standby")
+    os.kill(standby, signal.SIGSTOP)
+    wait_for_another(service, "supervisor", service.kill("supervisor"))
+    assert service.client.put("a") == 1
+    assert (service.pid("primary"), service.pid("standby")) == (primary, standby)
 
 
 @pytest.mark.parametrize("set_by_hand", ["", "glibc.malloc.trim_threshold=1000000"])

@@ -1,0 +1,103 @@
+"""The watch for a brain's death: told once, and the dying process gives way."""
+
+import asyncio
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+
+import pytest
+
+from osupervisor.supervisor.runtime.death_watch import DeathWatch
+from osupervisor.vault_store import hot
+
+PATIENCE_S = 60.0
+EXIT_THREAD = {"x86_64": 60}.get(platform.machine(), 93)
+BRAIN = f"""
+import ctypes, sys, threading, time
+from osupervisor.vault_store import hot
+segment = hot.HotWriter(int(sys.argv[1]))
+threading.Thread(target=time.sleep, args=(1000,)).start()
+print(flush=True)
+input()
+ctypes.CDLL(None).syscall({EXIT_THREAD}, 0)
+"""
+"""Its main thread ends and leaves the mutex; the process lingers as one that frees gigabytes."""
+
+
+class Lingering:
+    """A process in the middle of its end, as soon as it is told to."""
+
+    def __init__(self, segment: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BRAIN, str(segment)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=(segment,),
+        )
+        assert self.process.stdout is not None
+        self.process.stdout.readline()
+        self.pid = self.process.pid
+        self.pidfd = os.pidfd_open(self.pid)
+
+    def begin_to_end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        self.process.communicate()
+        os.close(self.pidfd)
+
+
+@pytest.fixture
+def segment() -> Generator[int]:
+    fd = hot.create()
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def lingering(segment: int) -> Generator[Lingering]:
+    process = Lingering(segment)
+    yield process
+    process.close()
+
+
+def test_a_death_is_told_before_the_process_is_gone_which_gives_way(
+    segment: int, lingering: Lingering
+) -> None:
+    async def watch() -> list[int]:
+        loop = asyncio.get_running_loop()
+        died = asyncio.Event()
+        told: list[int] = []
+
+        def tell() -> None:
+            told.append(os.sched_getscheduler(lingering.pid))
+            died.set()
+
+        DeathWatch(lingering.pid, lingering.pidfd, segment, loop, tell)
+        lingering.begin_to_end()
+        async with asyncio.timeout(PATIENCE_S):
+            await died.wait()
+        return told
+
+    assert asyncio.run(watch()) == [os.SCHED_IDLE]
+
+
+def test_a_watch_that_is_stopped_tells_and_does_nothing(segment: int, lingering: Lingering) -> None:
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[None] = []
+        DeathWatch(lingering.pid, lingering.pidfd, segment, loop, lambda: told.append(None)).stop()
+        lingering.begin_to_end()
+        async with asyncio.timeout(PATIENCE_S):
+            while os.path.exists(f"/proc/{lingering.pid}/exe"):
+                await asyncio.sleep(0.001)
+        assert not told
+
+    asyncio.run(watch())
+    assert os.sched_getscheduler(lingering.pid) == os.SCHED_OTHER
