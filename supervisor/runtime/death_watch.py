@@ -12,6 +12,7 @@ import contextlib
 import mmap
 import select
 import threading
+import time
 from collections.abc import Callable
 
 from osupervisor.supervisor.runtime import scheduling
@@ -20,6 +21,8 @@ from osupervisor.vault_store.hot_layout import SEGMENT_BYTES
 
 ROUND_S = 1.0
 """How long the thread waits at a time; a watch that is stopped ends within that."""
+LINGER_S = 0.05
+"""Longer than a failover takes."""
 
 
 class DeathWatch:
@@ -58,6 +61,8 @@ class DeathWatch:
                         self._make_way()
                         with contextlib.suppress(RuntimeError):  # the loop is closed
                             self._loop.call_soon_threadsafe(self._notice)
+                        # The loop wants the GIL now, and this thread's end would take it.
+                        time.sleep(LINGER_S)
                     return
 
     def _make_way(self) -> None:
