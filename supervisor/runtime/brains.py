@@ -30,8 +30,9 @@ LOADS_MAX = 8
 """A brain that has loaded so often and still isn't up to date never will be."""
 CLOSED_PORT_S = 0.5
 """A brain that is dying closes its port a little before its death is noticed."""
-EXIT_WAIT_S = 2.0
-"""How long a death's report waits for the process's end: the kernel tears its memory down first."""
+EXIT_WAIT_S = 10.0
+"""How long a death's report waits for the process's end: the kernel tears its memory down first,
+on busy CPUs only when nobody else wants to run."""
 REAP_WAIT_S = 0.05
 """How long after that for the exit status: somebody has to reap it."""
 QUIET_S = 0.25
