@@ -11,11 +11,13 @@ they change nothing here.
 import struct
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from osupervisor.brain.errors import FollowerError
 from osupervisor.brain.state import StateTree
 from osupervisor.wal.record import CRC_START, HEADER_SIZE, OVERHEAD, TRAILER_SIZE, Kind
+from osupervisor.wal.scan import LSN_MAX
 
 _HEAD: Final = struct.Struct(">IQIB19xI")
 """length, lsn, epoch, kind and commit length of a record's header."""
@@ -24,10 +26,19 @@ _BIN8: Final = 0xC4
 _BIN_SIZES: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 NO_OPS: Final = b"\x90"
 
-Commit = tuple[int, int, bytes]
-"""LSN, epoch and the commit's bytes."""
+MALFORMED: Final = b"\xc1"
+"""Stands for the operations of a commit that is none: no MessagePack begins so, and applying it
+fails."""
 
 assert _HEAD.size + TRAILER_SIZE == HEADER_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Records in a row: the operations of each, `NO_OPS` where it has none, and the last epoch."""
+
+    epoch: int
+    operations: list[bytes]
 
 
 class Follower:
@@ -44,47 +55,64 @@ class Follower:
         """Apply whole records that lie one behind the other, as they came over the port."""
         if zlib.crc32(records, CRC_START) != CRC_START:
             raise FollowerError(f"a checksum is wrong in the records behind LSN {self.lsn}")
-        commits: list[Commit] = []
-        unpack = _HEAD.unpack_from
-        at, size, lsn, epoch = 0, len(records), self.lsn, self.epoch
-        while at + OVERHEAD <= size:
-            length, found, epoch_found, kind, commit_bytes = unpack(records, at)
-            after = at + length
-            if found != lsn + 1 or after > size:
-                break
-            if kind == _COMMIT:
-                end = after - TRAILER_SIZE
-                commits.append((found, epoch_found, records[end - commit_bytes : end]))
-            at, lsn, epoch = after, found, epoch_found
-        if at != size:
-            raise FollowerError(f"found {size - at} bytes that are not the record of LSN {lsn + 1}")
-        self.apply_commits(commits)
-        self.lsn, self.epoch = lsn, epoch
+        runs, at, lsn = walk_operations(records, self.lsn + 1, LSN_MAX)
+        if at != len(records):
+            raise FollowerError(
+                f"found {len(records) - at} bytes that are not the record of LSN {lsn}"
+            )
+        self.apply_runs(runs)
 
-    def apply_commits(self, commits: Iterable[Commit]) -> None:
-        """Apply the operations of (LSN, epoch, commit) in order; become the state of the last.
+    def apply_runs(self, runs: Iterable[Run]) -> None:
+        """Apply the records behind the own LSN, in order; become the state of the last."""
+        apply_all = self.tree.apply_all
+        for run in runs:
+            if run.operations:
+                apply_all(run.operations, self.lsn + 1)
+                self.lsn += len(run.operations)
+                self.epoch = run.epoch
 
-        A follower that starts applies millions: most have an outcome and operations of under 256
-        bytes, and are taken apart here without a call.
-        """
-        apply = self.tree.apply
-        lsn, epoch = self.lsn, self.epoch
-        try:
-            for lsn, epoch, commit in commits:  # noqa: B007  the last are told below
-                if commit[0] == _BIN8:
-                    at = commit[1] + 2
-                    if commit[at] == _BIN8:
-                        at += 2
-                        ops = commit[at : at + commit[at - 1]]
-                    else:
-                        ops = parts_of(commit)[1]
-                else:
-                    ops = parts_of(commit)[1]
-                if ops != NO_OPS:
-                    apply(ops)
-        except (FollowerError, ValueError, IndexError) as error:
-            raise FollowerError(f"LSN {lsn}: {error}", lsn) from error
-        self.lsn, self.epoch = lsn, epoch
+
+def walk_operations(data: bytes, lsn: int, last_lsn: int) -> tuple[list[Run], int, int]:
+    """A scan's Walk: what a follower wants of each record, all kinds, as one run.
+
+    A follower that starts walks over millions: most commits have an outcome and operations of under
+    256 bytes, and are taken apart here without a call.
+    """
+    operations: list[bytes] = []
+    add = operations.append
+    unpack = _HEAD.unpack_from
+    at, size, last_at = 0, len(data), len(data) - OVERHEAD
+    epoch = 0
+    while at <= last_at and lsn <= last_lsn:
+        length, found, epoch_found, kind, commit_bytes = unpack(data, at)
+        after = at + length
+        if found != lsn or length < OVERHEAD or after > size:
+            break
+        if kind != _COMMIT:
+            add(NO_OPS)
+        else:
+            end: int = after - TRAILER_SIZE
+            start: int = end - commit_bytes
+            ops = start + 4 + data[start + 1] if start > at else end
+            if (
+                ops < end
+                and data[start] == _BIN8
+                and data[ops - 2] == _BIN8
+                and (ops_end := ops + data[ops - 1]) <= end
+            ):
+                add(data[ops:ops_end])
+            else:
+                add(_operations_of(data[start:end]))
+        at, epoch = after, epoch_found
+        lsn += 1
+    return [Run(epoch, operations)], at, lsn
+
+
+def _operations_of(commit: bytes) -> bytes:
+    try:
+        return parts_of(commit)[1]
+    except ValueError:
+        return MALFORMED
 
 
 def parts_of(commit: bytes) -> tuple[bytes, bytes, bytes]:

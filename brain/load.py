@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from osupervisor.brain.errors import BrainError, FollowerError, PortError
-from osupervisor.brain.follower import Follower
+from osupervisor.brain.follower import Follower, walk_operations
 from osupervisor.brain.state import StateTree
 from osupervisor.vault_store.errors import CorruptCheckpointError
 from osupervisor.vault_store.state_reader import read_state
@@ -92,7 +92,8 @@ def _replay(follower: Follower, index: int, fd: int, first: int, last: int, end:
     if last <= end:
         return end
     try:
-        follower.apply_commits(reader.iter_commits(fd, end, last))
+        for runs in reader.iter_runs(fd, end, last, walk_operations):
+            follower.apply_runs(runs)
     except (CorruptRecordError, CorruptSegmentError) as error:
         raise _damaged(index, error) from error
     except FollowerError as error:

@@ -4,13 +4,15 @@ What is applied was made by a tree and is covered by the log's checksums. An ope
 fit raises FollowerError: the state is not what the log says, and the process must end.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import length_hint
 from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 
 from osupervisor.brain.errors import FollowerError
 from osupervisor.brain.journal import Journal, refuse_outside
+from osupervisor.brain.packing import array_header
 from osupervisor.brain.raw import (
     dict_add,
     dict_clear,
@@ -28,7 +30,7 @@ from osupervisor.brain.raw import (
 from osupervisor.brain.tracked_dict import TrackedDict
 from osupervisor.brain.tracked_list import TrackedList
 from osupervisor.brain.undo import attach
-from osupervisor.brain.values import MISSING, SCALARS, is_dict
+from osupervisor.brain.values import SCALARS, is_dict
 from osupervisor.bridge.operations import Opcode
 
 _msgpack: Any = msgpack
@@ -48,13 +50,40 @@ class Replayer:
 
     def apply(self, operations: bytes | memoryview) -> None:
         """Apply a packed array of operations. Raises FollowerError; those before stay applied."""
+        self.apply_all((operations,))
+
+    def apply_all(self, commits: Sequence[bytes | memoryview], first_lsn: int = 0) -> None:
+        """Apply the packed operations of many commits, which stand at `first_lsn` and behind it.
+
+        All are unpacked by one call and followed in one loop: a third of what they cost one by one.
+        Raises FollowerError with the LSN of the first that can't be applied; those before it are.
+        """
         journal = self._journal
         assert journal.record is refuse_outside, "a commit is applied inside of a request"
         if journal.near is not None or journal.orders:
             journal.start_following()
-        roots = self._roots
+        left: Iterator[Any] | None = None
         try:
-            for operation in _unpack(operations, use_list=False, strict_map_key=False):
+            packed = b"".join((array_header(len(commits)), *commits))
+            left = iter(_unpack(packed, use_list=False, strict_map_key=False))
+            self._follow(left)
+        except Exception as error:
+            if left is None and len(commits) > 1:
+                self._apply_singly(commits, first_lsn)
+                return
+            lsn = first_lsn + (0 if left is None else len(commits) - length_hint(left) - 1)
+            why = f"a commit's operations can't be applied: {error!r}"
+            raise FollowerError(f"LSN {lsn}: {why}" if first_lsn else why, lsn) from error
+
+    def _apply_singly(self, commits: Sequence[bytes | memoryview], first_lsn: int) -> None:
+        """One of them can't be unpacked: apply those before it, and say which it is."""
+        for lsn, operations in enumerate(commits, first_lsn):
+            self.apply_all((operations,), lsn)
+
+    def _follow(self, batch: Iterable[Sequence[tuple[Any, ...]]]) -> None:
+        journal, roots = self._journal, self._roots
+        for operations in batch:
+            for operation in operations:
                 if operation[0] != _SET or type(operation[2]) not in SCALARS:
                     self._apply(operation)
                     continue
@@ -74,17 +103,13 @@ class Replayer:
                 if node._shift is not None:
                     old = node[key]
                     list_set(node, key, value)
-                elif (old := node.get(key, MISSING)) is MISSING:
-                    dict_add(node, key, value)
-                    continue
                 else:
+                    old = dict_add(node, key, value)
+                    if old is value:  # the key is new, or held this very object
+                        continue
                     dict_set(node, key, value)
                 if type(old) not in SCALARS:
                     journal.release(old)
-        except FollowerError:
-            raise
-        except Exception as error:
-            raise FollowerError(f"a commit's operations can't be applied: {error!r}") from error
 
     def _apply(self, operation: tuple[Any, ...]) -> None:
         code, path, *operands = operation

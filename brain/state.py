@@ -29,13 +29,14 @@ Hot = dict[Any, Any]
 class StateTree:
     """A brain's state and hot table, with the journal of the request that runs on them.
 
-    `begin`, `finish`, `rollback_open` and `rollback_all` are the journal's methods, `apply` is the
-    replayer's: as attributes they cost no second call.
+    `begin`, `finish`, `rollback_open` and `rollback_all` are the journal's methods, `apply` and
+    `apply_all` are the replayer's: as attributes they cost no second call.
     """
 
     __slots__ = (
         "_journal",
         "apply",
+        "apply_all",
         "begin",
         "finish",
         "hot",
@@ -62,6 +63,8 @@ class StateTree:
     """Undo finished requests, newest first; cheaper than one by one."""
     apply: Callable[[bytes | memoryview], None]
     """Apply a commit's operations as a follower, outside of requests. Raises FollowerError."""
+    apply_all: Callable[[Sequence[bytes], int], None]
+    """The same for many commits in a row, told the LSN of the first: what a follower uses."""
 
     def __init__(
         self, state: State | None = None, hot: Hot | None = None, mirror: Mirror | None = None
@@ -78,7 +81,8 @@ class StateTree:
         self.finish = journal.finish
         self.rollback_open = journal.rollback_open
         self.rollback_all = journal.rollback
-        self.apply = Replayer(self.root, self.hot, journal).apply
+        replayer = Replayer(self.root, self.hot, journal)
+        self.apply, self.apply_all = replayer.apply, replayer.apply_all
         self.load(state, hot)
 
     def load(self, state: State | None, hot: Hot | None) -> None:

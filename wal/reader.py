@@ -60,10 +60,20 @@ def read_from(source: int | Source, first_lsn: int, last_lsn: int = LSN_MAX) -> 
 def iter_commits(source: int | Source, after_lsn: int, last_lsn: int = LSN_MAX) -> Iterator[Commit]:
     """(LSN, epoch, commit bytes) of one segment's commits behind `after_lsn`, up to `last_lsn`.
 
-    The fast path of a follower: 0.3 to 0.4 us for a record of 150 to 400 bytes, checksums
-    included. Records of other kinds are checked and passed over. Ends and raises as `read_from`.
+    0.3 to 0.4 us for a record of 150 to 400 bytes, checksums included. Records of other kinds are
+    checked and passed over. Ends and raises as `read_from`.
     """
-    return chain.from_iterable(_from(source, after_lsn + 1, last_lsn, walk_commits))
+    return chain.from_iterable(iter_runs(source, after_lsn, last_lsn, walk_commits))
+
+
+def iter_runs(
+    source: int | Source, after_lsn: int, last_lsn: int, walk: Walk[T]
+) -> Iterator[Sequence[T]]:
+    """What a walk of the caller's makes of each run of records behind `after_lsn`, checked.
+
+    The fast path of a follower. Ends and raises as `read_from`.
+    """
+    return _from(source, after_lsn + 1, last_lsn, walk)
 
 
 def find(source: int | Source, lsn: int) -> Record:
