@@ -15,11 +15,12 @@ from typing import Protocol
 
 from osupervisor.config.settings import Settings
 from osupervisor.supervisor.heart.notifier import Notifier
-from osupervisor.supervisor.runtime import adoption
+from osupervisor.supervisor.runtime import adoption, nursery_process
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import RESPAWN_DELAY_S, Brains
 from osupervisor.supervisor.runtime.loading import Loading
 from osupervisor.supervisor.runtime.nursery import Nursery
+from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.post_mortem import Say
 from osupervisor.supervisor.tree.cause import SHUTDOWN
 from osupervisor.supervisor.tree.child import Handle, Init
@@ -42,8 +43,10 @@ class Keeper:
         loading: Loading,
         say: Say,
         events: "KeeperEvents",
+        head_start: NurseryProcess | None,
     ) -> None:
-        """`notify`: heart may have been revived meanwhile, so it is asked for each time."""
+        """`notify`: heart may have been revived meanwhile, so it is asked for each time.
+        `head_start`: a nursery that was started already; it is used when it is the right one."""
         self.nursery: Nursery | None = None
         self.warning = ""
         self.brains: Brains
@@ -55,6 +58,7 @@ class Keeper:
         self._say = say
         self._events = events
         self._init: Init | None = None
+        self._head_start = head_start
         self.ladder = Ladder(
             random.random,
             failures_max=settings.brain.start_failures_max,
@@ -91,19 +95,15 @@ class Keeper:
 
     def start_nursery(self, init: Init) -> Handle:
         """The start function of the tree's child `nursery`."""
-        path = Path(self._settings.data) / "logs" / "nursery.log"
-        output = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-        try:
-            self.nursery = Nursery(
-                self._settings.target,
-                self._settings.root,
-                str(self._hash_seed),
-                output,
-                self._loop,
-                self,
-            )
-        finally:
-            os.close(output)
+        started, self._head_start = self._head_start, None
+        wanted = (self._settings.target, self._settings.root, str(self._hash_seed))
+        if started is None or (started.target, started.root, started.hash_seed) != wanted:
+            output = nursery_process.open_log(Path(self._settings.data))
+            try:
+                started = nursery_process.start(*wanted, output)
+            finally:
+                os.close(output)
+        self.nursery = Nursery(started, self._loop, self)
         self._init = init
         init.ready()
         return self.nursery

@@ -14,20 +14,13 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Protocol
 
 from osupervisor.bridge import line
 from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
 from osupervisor.supervisor.runtime import scheduling
-
-NURSERY_FD = 3
-HUGE_PAGES = "glibc.malloc.hugetlb=1"
-"""For brains: glibc asks for huge pages, where the kernel has them on request (`madvise`). A fork
-then copies few page tables: of 1 GB in values of 10 KB it takes 0.5 ms instead of 25. Small values
-lie in Python's own arenas, which stay as they are. An operator's GLIBC_TUNABLES stands."""
+from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 
 
 class NurseryEvents(Protocol):
@@ -45,29 +38,22 @@ class Nursery:
 
     def __init__(
         self,
-        target: str,
-        root: str,
-        hash_seed: str,
-        output: int,
+        started: NurseryProcess,
         loop: asyncio.AbstractEventLoop,
         events: NurseryEvents,
     ) -> None:
-        """Start it. `root`: where the target's file or package is found; `output`: for its stdout
-        and stderr."""
+        """Take over a process that was started; it may be ready already, or dead."""
         self._loop = loop
         self._events = events
         self.ready = False
         self.asked_to_end = False
-        ours, theirs = line.pair()
-        ours.setblocking(False)
-        self._line = ours
+        self._line = started.line
         self._open = True
-        self._process = _start(target, root, hash_seed, output, theirs)
-        theirs.close()
+        self._process = started.process
         self.pid = self._process.pid
         scheduling.shorten_slices(self.pid, scheduling.BRAIN_SLICE_NS)
         self._pidfd = os.pidfd_open(self.pid)
-        loop.add_reader(ours.fileno(), self._readable)
+        loop.add_reader(self._line.fileno(), self._readable)
         loop.add_reader(self._pidfd, self._end)
 
     def spawn(self, brain: int, descriptors: Sequence[int]) -> bool:
@@ -135,29 +121,3 @@ class Nursery:
             self._loop.remove_reader(self._pidfd)
             self._line.close()
             os.close(self._pidfd)
-
-
-def _start(
-    target: str, root: str, hash_seed: str, output: int, theirs: socket.socket
-) -> subprocess.Popen[bytes]:
-    """A Python of its own, with the line as descriptor 3 and nothing else of ours."""
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-    environment.setdefault("GLIBC_TUNABLES", HUGE_PAGES)
-    for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC"):
-        environment.pop(name, None)
-    launcher = (
-        "import os,sys,runpy;fd=int(sys.argv.pop(1));os.dup2(fd,3,True) if fd!=3 else"
-        " os.set_inheritable(3,True);"
-        "os.execv(sys.executable,[sys.executable,'-m','osupervisor.brain.nursery',*sys.argv[1:]])"
-    )
-    fd = theirs.fileno()
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", launcher, str(fd), target],
-        cwd=root,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        pass_fds=(fd,),
-        process_group=0,  # not a session: the kernel may share out CPU time by session
-    )

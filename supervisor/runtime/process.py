@@ -20,6 +20,7 @@ from osupervisor.supervisor.heart.launch import Inheritance, receive_inheritance
 from osupervisor.supervisor.logs.echo import Echo
 from osupervisor.supervisor.logs.writer import LogWriter
 from osupervisor.supervisor.runtime import recovery, scheduling
+from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.recovery import StartRefused
 from osupervisor.supervisor.runtime.service import Service, TreeGaveUp
 from osupervisor.vault_store.errors import VaultStoreError
@@ -33,15 +34,18 @@ SWITCH_INTERVAL_S = 0.0005
 LOG_NAME = "supervisor.log"
 
 
-def main() -> None:
-    """Serve, and exit. The one argument is `--settings FILE`, as config.resolved dumped it."""
+def main(head_start: NurseryProcess | None) -> None:
+    """Serve, and exit. The one argument is `--settings FILE`, as config.resolved dumped it.
+
+    `head_start`: a nursery that imports the brain's code already.
+    """
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     inheritance = receive_inheritance()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     scheduling.shorten_slices(0, scheduling.SUPERVISOR_SLICE_NS)
     try:
         settings = resolved.restore(path.read_bytes())
-        sys.exit(_run(settings, inheritance))
+        sys.exit(_run(settings, inheritance, head_start))
     except (StartRefused, WalError, VaultStoreError, SettingsError, OSError) as error:
         inheritance.notify.refuse(str(error))
         sys.stderr.write(f"{error}\n")
@@ -51,7 +55,7 @@ def main() -> None:
         sys.exit(EXIT_FAULT)
 
 
-def _run(settings: Settings, inheritance: Inheritance) -> int:
+def _run(settings: Settings, inheritance: Inheritance, head_start: NurseryProcess | None) -> int:
     data = Path(settings.data)
     lock = DirectoryLock.acquire(data)
     try:
@@ -60,7 +64,7 @@ def _run(settings: Settings, inheritance: Inheritance) -> int:
         log = _log(settings, inheritance)
         loop = _new_loop()
         try:
-            serving = _serve(settings, recovered, inheritance, loop, log, token)
+            serving = _serve(settings, recovered, inheritance, loop, log, token, head_start)
             return loop.run_until_complete(serving)
         finally:
             log.close()
@@ -97,11 +101,14 @@ async def _serve(
     loop: asyncio.AbstractEventLoop,
     log: LogWriter,
     token: str,
+    head_start: NurseryProcess | None,
 ) -> int:
     _allow_many_files()
     log.flush_through(loop.call_soon)
     loop.set_exception_handler(lambda _, context: _fault(log, context))
-    service = Service(settings, recovered, inheritance, loop, token=token, say=log.say)
+    service = Service(
+        settings, recovered, inheritance, loop, token=token, say=log.say, head_start=head_start
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from osupervisor.config.settings import Settings
 from osupervisor.supervisor.core.fold import Fold
+from osupervisor.supervisor.runtime.head_start import HASH_SEED_FILE
 from osupervisor.vault_store.checkpoint import CheckpointStore
 from osupervisor.vault_store.errors import VaultStoreError
 from osupervisor.wal.record import Kind
@@ -21,7 +22,6 @@ from osupervisor.wal.recover import LogView, read_log, reopen
 from osupervisor.wal.storage import DirectoryStorage
 from osupervisor.wal.writer import Writer
 
-HASH_SEED_FILE = "hash_seed"
 HASH_SEED_MAX = 2**32 - 1
 
 

@@ -46,6 +46,7 @@ from osupervisor.supervisor.runtime.keeper import Keeper
 from osupervisor.supervisor.runtime.listener import SWEEP_S, Listener
 from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
 from osupervisor.supervisor.runtime.metrics_http import MetricsHttp
+from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.post_mortem import FLOOD_LOOK_S, PostMortem, Say
 from osupervisor.supervisor.runtime.recovery import Recovered
 from osupervisor.supervisor.runtime.status import Status
@@ -84,6 +85,7 @@ class Service:
         *,
         token: str,
         say: Say,
+        head_start: NurseryProcess | None,
     ) -> None:
         self.settings = settings
         self.loop = loop
@@ -101,7 +103,7 @@ class Service:
         self.post_mortem = PostMortem(settings, loop, say)
         self.heart = HeartLink(inheritance, loop, self._heart_revived)
         self._wire_log(recovered)
-        self._wire_brains(recovered)
+        self._wire_brains(recovered, head_start)
         self._wire_clients(inheritance, token)
         self.tree = application.build(
             self._parts(), self.keeper.start_nursery, settings.supervision, self._report
@@ -126,7 +128,7 @@ class Service:
         )
         self.engine.on_trouble = self._trouble
 
-    def _wire_brains(self, recovered: Recovered) -> None:
+    def _wire_brains(self, recovered: Recovered, head_start: NurseryProcess | None) -> None:
         settings, loop = self.settings, self.loop
         hash_seed = recovery.hash_seed(self._data)
         self.vault = Vault(
@@ -140,7 +142,9 @@ class Service:
         )
         self.tape = Tape(recovered.storage, settings.tape)
         self.loading = Loading(recovered.storage, self.vault.store, self.core)
-        self.keeper = Keeper(settings, hash_seed, self._notify, loop, self.loading, self._say, self)
+        self.keeper = Keeper(
+            settings, hash_seed, self._notify, loop, self.loading, self._say, self, head_start
+        )
         population = Population(settings.brain.standbys, settings.brain.start_timeout_s)
         self.brains = Brains(self.engine, loop, self.keeper, self.keeper, population)
         self.keeper.brains = self.brains

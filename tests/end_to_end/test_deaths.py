@@ -184,3 +184,21 @@ def test_brains_ask_for_huge_pages_unless_somebody_tuned_them(
     tuned = [each for each in environment if each.startswith(b"GLIBC_TUNABLES=")]
     wanted = set_by_hand or "glibc.malloc.hugetlb=1"
     assert tuned == [f"GLIBC_TUNABLES={wanted}".encode()]
+
+
+def test_cold_start_forks_its_brains_from_the_one_nursery_that_it_began_with(start: Start) -> None:
+    service = start()
+    service.client.put("a")
+    service.kill_everything()
+    service.start()
+    assert service.tokens() == ["a"]
+    assert len(nurseries(service.pid("supervisor"))) == 1
+    service.kill("standby")
+    service.kill("primary")
+    assert service.tokens() == ["a"]
+
+
+def nurseries(supervisor: int) -> list[int]:
+    """Children of the supervisor's that are no brains: those are the nursery's."""
+    rows = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return [int(pid) for pid in rows if not is_gone(int(pid))]

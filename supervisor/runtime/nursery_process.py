@@ -1,0 +1,87 @@
+"""Starting the nursery's process: a Python of its own, a line to it, and what it is to import."""
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from osupervisor.bridge import line
+from osupervisor.supervisor.heart.command import HEART_ARGUMENTS
+
+_OURS_ALONE = (
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    HEART_ARGUMENTS,
+)
+"""Variables that no process below this one may believe to be its own."""
+
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""For brains: glibc asks for huge pages, where the kernel has them on request (`madvise`). A fork
+then copies few page tables: of 1 GB in values of 10 KB it takes 0.5 ms instead of 25. Small values
+lie in Python's own arenas, which stay as they are. An operator's GLIBC_TUNABLES stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class NurseryProcess:
+    """One that was started, and has not been spoken to: whoever takes it owns process and line."""
+
+    target: str
+    root: str
+    hash_seed: str
+    process: subprocess.Popen[bytes]
+    line: socket.socket
+
+
+def open_log(data: Path) -> int:
+    """The file for a nursery's output, to append to. Raises OSError."""
+    path = data / "logs" / "nursery.log"
+    return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def start(target: str, root: str, hash_seed: str, output: int) -> NurseryProcess:
+    """Have the code of `target` imported in a process of its own.
+
+    `root`: where the target's file or package is found; `output`: for its stdout and stderr; the
+    caller closes it. Raises OSError.
+    """
+    ours, theirs = line.pair()
+    ours.setblocking(False)
+    try:
+        process = _execute(target, root, hash_seed, output, theirs.fileno())
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return NurseryProcess(target, root, hash_seed, process, ours)
+
+
+def _execute(
+    target: str, root: str, hash_seed: str, output: int, fd: int
+) -> subprocess.Popen[bytes]:
+    """With the line as descriptor 3 and nothing else of ours."""
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    environment.setdefault("GLIBC_TUNABLES", HUGE_PAGES)
+    for name in _OURS_ALONE:
+        environment.pop(name, None)
+    launcher = (
+        "import os,sys,runpy;fd=int(sys.argv.pop(1));os.dup2(fd,3,True) if fd!=3 else"
+        " os.set_inheritable(3,True);"
+        "os.execv(sys.executable,[sys.executable,'-m','osupervisor.brain.nursery',*sys.argv[1:]])"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", launcher, str(fd), target],
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(fd,),
+        process_group=0,  # not a session: the kernel may share out CPU time by session
+    )
