@@ -19,7 +19,7 @@ from osupervisor.config.token_file import read_token
 from osupervisor.supervisor.heart.launch import Inheritance, receive_inheritance
 from osupervisor.supervisor.logs.echo import Echo
 from osupervisor.supervisor.logs.writer import LogWriter
-from osupervisor.supervisor.runtime import recovery, scheduling
+from osupervisor.supervisor.runtime import allocator, recovery, scheduling
 from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.recovery import StartRefused
 from osupervisor.supervisor.runtime.service import Service, TreeGaveUp
@@ -39,6 +39,7 @@ def main(head_start: NurseryProcess | None) -> None:
 
     `head_start`: a nursery that imports the brain's code already.
     """
+    allocator.set_bounds()
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     inheritance = receive_inheritance()
     sys.setswitchinterval(SWITCH_INTERVAL_S)

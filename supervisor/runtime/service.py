@@ -29,7 +29,8 @@ from osupervisor.supervisor.core.outbox import (
 )
 from osupervisor.supervisor.heart.launch import Inheritance
 from osupervisor.supervisor.heart.notifier import Notifier
-from osupervisor.supervisor.runtime import application, methods, recovery
+from osupervisor.supervisor.runtime import allocator, application, methods, recovery
+from osupervisor.supervisor.runtime.allocator import Slack
 from osupervisor.supervisor.runtime.application import Beat, Part
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import Brains, Population
@@ -221,7 +222,7 @@ class Service:
 
     def _parts(self) -> list[Part]:
         """The tree's children, in start order."""
-        settings, engine = self.settings, self.engine
+        settings, engine, slack = self.settings, self.engine, Slack()
         log_beats = (
             Beat(TICK_S, engine.tick),
             Beat(settings.wal.sync_interval_s, engine.sync),
@@ -229,7 +230,13 @@ class Service:
         )
         return [
             Part("wal_manager", log_beats),
-            Part("memory_vault", (Beat(VAULT_TICK_S, self._vault_tick),)),
+            Part(
+                "memory_vault",
+                (
+                    Beat(VAULT_TICK_S, self._vault_tick),
+                    Beat(allocator.LOOK_S, lambda: slack.look(self.disk.bytes_appended)),
+                ),
+            ),
             Part("health_monitor", (Beat(LOOK_S, self.health.look),)),
             Part(
                 "telemetry",
