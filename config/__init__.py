@@ -1,6 +1,6 @@
 """Settings: what they are, where they come from, and what is wrong with a bad one.
 
-Without pydantic: `load` and `check`, which import it, are modules of their own.
+Without pydantic, whose import takes longer than all of this: brains pay for it, settings don't.
 """
 
 from osupervisor.config.address import parse_address

@@ -1,8 +1,7 @@
 """Where a service's data lies: all that most commands need to know of the settings.
 
-Without pydantic, whose import takes longer than such a command's whole work, and blind to
-mistakes elsewhere in the settings: a service that runs must be reachable, and stoppable, with
-a file that was spoilt since.
+Blind to mistakes elsewhere in the settings: a service that runs must be reachable, and stoppable,
+with a file that was spoilt since.
 """
 
 from collections.abc import Mapping

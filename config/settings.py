@@ -1,7 +1,7 @@
 """Every setting as a value: its name, type, bounds and default. No reading, no parsing.
 
 * Standard library and `annotated_types` only: the supervisor's process imports this, and must
-  not pay for pydantic. `load` hands these same classes to pydantic, which checks the bounds.
+  not pay for pydantic. `catalogue` reads the bounds; tests hand these same classes to pydantic.
 * Names end in their unit: `_s` seconds (float), `_bytes` bytes (int). In a file both may be
   texts ("5m", "64MiB"); here they are numbers.
 * A setting that can be off is off at its empty value: "" or 0. TOML has no null.

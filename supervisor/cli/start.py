@@ -11,7 +11,6 @@ from osupervisor.config.check import check
 from osupervisor.config.load import ProfileName
 from osupervisor.config.settings import Settings
 from osupervisor.supervisor.cli import launch
-from osupervisor.supervisor.cli.daemon import start_detached
 from osupervisor.supervisor.cli.failure import Misused
 from osupervisor.supervisor.cli.invocation import Invocation, command
 from osupervisor.supervisor.cli.launch import StartArguments
@@ -65,6 +64,8 @@ def start(
 
 def start_in_background(arguments: StartArguments, as_json: bool, timeout_s: float) -> None:
     """Start it, wait until it is ready, and say so. Raises CliError."""
+    from osupervisor.supervisor.cli.daemon import start_detached  # a client, with all it imports
+
     settings = _checked(arguments)
     lock = _prepare(settings, arguments)
     try:

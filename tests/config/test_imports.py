@@ -8,7 +8,7 @@ import pytest
 HEAVY = ("pydantic", "pydantic_core", "click", "rich", "asyncio", "multiprocessing")
 
 
-@pytest.mark.parametrize("module", ["osupervisor.config", "osupervisor.config.locate"])
+@pytest.mark.parametrize("module", ["osupervisor.config", "osupervisor.config.check"])
 def test_import_brings_in_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print(*(set(sys.modules) & set({HEAVY!r})))"
     ran = subprocess.run(
