@@ -66,6 +66,7 @@ def _run(settings: Settings, inheritance: Inheritance, head_start: NurseryProces
         loop = _new_loop()
         try:
             serving = _serve(settings, recovered, inheritance, loop, log, token, head_start)
+            del recovered  # with the records that were written again: up to the log's last second
             return loop.run_until_complete(serving)
         finally:
             log.close()
@@ -110,6 +111,7 @@ async def _serve(
     service = Service(
         settings, recovered, inheritance, loop, token=token, say=log.say, head_start=head_start
     )
+    del recovered
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
     try:
