@@ -106,6 +106,7 @@ class Survey:
             stop = self._records(file, Position(first, offset, lsn), last_lsn, end)
             if last_lsn == LSN_MAX:
                 self.last_lsn = stop.lsn - 1
+                end = _written_end(file, stop.offset, end)
                 self.torn = tail(file.read(stop.offset, end - stop.offset), stop, path)
             elif stop.reason is not None:
                 why = f"{stop.reason}, but a later segment begins at record {last_lsn + 1}"
@@ -181,6 +182,21 @@ def check_header(file: LogFile, path: str, first_lsn: int) -> None:
         segment.decode_header(file.read(0, SEGMENT_HEADER_SIZE), path, first_lsn)
     except CorruptSegmentError as error:
         raise DamageError(path, 0, first_lsn, error.reason) from error
+
+
+def _written_end(file: LogFile, start: int, end: int) -> int:
+    """Where the blocks end that hold more than zeros; `start` when none does.
+
+    A segment that was copied, or lies where the kernel can't tell holes, is full of zeros that were
+    never written. They are compared by blocks, from the end, and not held: 64 MiB otherwise.
+    """
+    zeros = bytes(scan.BLOCK_BYTES)
+    while end > start:
+        at = max(start, end - len(zeros))
+        if file.read(at, end - at) != zeros[: end - at]:
+            break
+        end = at
+    return end
 
 
 def tail(data: bytes, stop: Stop, path: str) -> TornTail | None:

@@ -9,7 +9,7 @@ from osupervisor.wal.record import Kind, encode
 from osupervisor.wal.recover import read_log, reopen
 from osupervisor.wal.segment import SEGMENT_HEADER_SIZE
 from osupervisor.wal.writer import Writer
-from tests.wal.disk import SECTOR, Disk
+from tests.wal.disk import SECTOR, Disk, DiskFile
 from tests.wal.session import BOOT_ID
 
 FIRST = "00000000000000000001.wal"
@@ -50,6 +50,31 @@ def test_zeros_behind_the_last_record_are_the_end() -> None:
     view = read_log(disk)
     assert (view.last_lsn, view.torn) == (2, None)
     assert [found.lsn for found in view.records(2)] == [2]
+
+
+@pytest.mark.parametrize("left", [b"", b"\x01", b"\x01" + bytes(scan.BLOCK_BYTES - 1)])
+def test_zeros_that_a_copy_wrote_are_passed_over_by_blocks(
+    left: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start of a restored backup must not take the memory of a whole segment."""
+    disk = Disk()
+    writer = begun(disk, one(1), one(2), segment_bytes_max=10 * scan.BLOCK_BYTES + 77)
+    end = writer.end
+    disk.content(FIRST)[end : end + len(left)] = left
+    sizes: list[int] = []
+    read = DiskFile.read
+
+    def measured(file: DiskFile, offset: int, size: int) -> bytes:
+        found = read(file, offset, size)
+        sizes.append(len(found))
+        return found
+
+    monkeypatch.setattr(DiskFile, "read", measured)
+    monkeypatch.setattr(DiskFile, "data_end", DiskFile.size)
+    view = read_log(disk)
+    assert view.last_lsn == 2
+    assert (view.torn is None) if not left else (view.torn and view.torn.end == end + 1)
+    assert max(sizes) <= 2 * scan.BLOCK_BYTES
 
 
 def test_a_torn_tail_is_left_and_reported() -> None:
