@@ -77,12 +77,11 @@ def _plan(params: dict[str, Any], descriptors: int) -> Plan:
 
 def _load_checkpoint(tree: StateTree, index: int, fd: int) -> None:
     try:
-        state, hot = read_state(fd)
+        tree.refill(lambda root: read_state(fd, root=root)[1])
     except CorruptCheckpointError as error:
         raise DamagedError(index, error.offset, 0, error.reason) from error
     except OSError as error:
         raise DamagedError(index, 0, 0, f"can't be read: {error.strerror}") from error
-    tree.load(state, hot)
 
 
 def _replay(follower: Follower, index: int, fd: int, first: int, last: int, end: int) -> int:

@@ -90,14 +90,28 @@ class StateTree:
 
         They come from a checkpoint and aren't checked. O(size); nearly nothing for scalars.
         """
+
+        def copied(root: TrackedDict) -> Hot:
+            dict_update(root, state or {})
+            return hot or {}
+
+        self.refill(copied)
+
+    def refill(self, read: Callable[[TrackedDict], Hot]) -> None:
+        """Replace everything by what `read` puts into the empty root, by dict's own methods and
+        unchecked, as plain dicts and lists, and by the hot table that it returns.
+
+        What `read` raises leaves a tree of no use.
+        """
         self._journal.start_following()
-        for node, content in ((self.root, state), (self.hot, hot)):
+        for node in (self.root, self.hot):
             for value in node.values():
                 if type(value) not in SCALARS:
                     self._journal.release(value)
             dict_clear(node)
-            dict_update(node, content or {})
-            wrap_members(node)
+        dict_update(self.hot, read(self.root))
+        wrap_members(self.root)
+        wrap_members(self.hot)
 
     def rollback(self, undo: Undo) -> None:
         """Undo one finished request: the newest that isn't undone yet."""

@@ -30,15 +30,20 @@ _MALFORMED = (ValueError, TypeError, IndexError, _msgpack.UnpackException)
 
 
 def read_state(
-    fd: int, expected: StateSummary | None = None, path: str = STATE_FILE
+    fd: int,
+    expected: StateSummary | None = None,
+    path: str = STATE_FILE,
+    root: dict[Any, Any] | None = None,
 ) -> tuple[dict[Any, Any], dict[str, int | float]]:
     """The state and the hot table in `fd`, which is read from its start; its offset stays.
 
     With `expected` the file must also be that very one, by sizes and sha256. `path` is for errors.
-    Raises CorruptCheckpointError, OSError. The garbage collector rests meanwhile.
+    `root`: an empty dict, of a derived class too, that is filled by dict's own methods and becomes
+    the state; of no use when this raises. Raises CorruptCheckpointError, OSError. The garbage
+    collector rests meanwhile.
     """
     blocks = BlockReader(fd, path, expected)
-    builder = _Builder()
+    builder = _Builder({} if root is None else root)
     with _collector_at_rest():
         for raw in blocks.read():
             try:
@@ -72,12 +77,17 @@ class _Pieces:
 
 
 _NO_KEY: Final = object()
+_dict: Any = dict
+_update: Final[Any] = _dict.update
+_set: Final[Any] = _dict.__setitem__
 
 
 class _Builder:
     """Follows instructions. What is against their rules is a ValueError or a TypeError."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: dict[Any, Any]) -> None:
+        """`state` becomes the first of the two dicts."""
+        self._state = state
         self._root: list[Any] = []
         self._stack: list[Any] = [self._root]
         self._held: Any = _NO_KEY
@@ -104,14 +114,16 @@ class _Builder:
 
     def result(self) -> tuple[dict[Any, Any], dict[str, int | float]]:
         """The two dicts; all else must have been closed."""
-        if len(self._stack) != 1 or [type(item) for item in self._root] != [dict, dict]:
+        if len(self._stack) != 1 or len(self._root) != 2:
             raise ValueError("the file holds no state and hot table, or leaves something open")
         state, hot = self._root
-        return state, hot
+        if state is not self._state:  # a small one comes whole
+            _update(self._state, _of(dict, state))
+        return self._state, _of(dict, hot)
 
     def _add_pairs(self, keys: Any, values: Any) -> None:
         pairs = zip(_of(list, keys), _of(list, values), strict=True)
-        self._top(dict).update(pairs)
+        _update(self._top(dict), pairs)
 
     def _add_items(self, items: Any) -> None:
         self._top(list).extend(_of(list, items))
@@ -123,7 +135,8 @@ class _Builder:
         self._attach(None, value)
 
     def _open_dict(self, key: Any) -> None:
-        self._push(key, {})
+        is_state = len(self._stack) == 1 and not self._root
+        self._push(key, self._state if is_state else {})
 
     def _open_list(self, key: Any) -> None:
         self._push(key, [])
@@ -162,10 +175,11 @@ class _Builder:
             key, self._held = self._held, _NO_KEY
         if key is _NO_KEY:
             raise ValueError("a value has no key")
-        self._top(dict)[key] = value
+        _set(self._top(dict), key, value)
 
     def _top(self, kind: type[Any]) -> Any:
-        return _of(kind, self._stack[-1])
+        top = self._stack[-1]
+        return top if top is self._state and kind is dict else _of(kind, top)
 
 
 def _of(kind: type[Any], value: Any) -> Any:

@@ -35,6 +35,36 @@ def test_state_comes_back_equal_in_value_type_and_order(
     assert pack(list(read(content, summary))) == pack([state, hot])
 
 
+class Guarded(dict[Any, Any]):
+    """A dict whose own writes fail: it stands for one that keeps a journal of them."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise AssertionError(key)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        raise AssertionError(args)
+
+
+@given(state=STATES, hot=st.dictionaries(TEXTS, st.integers(-9, 9), max_size=4))
+def test_state_is_read_into_a_dict_of_the_readers(state: Any, hot: dict[str, Any]) -> None:
+    content, summary = write(state, hot)
+    root = Guarded()
+    with stored(content) as fd:
+        found, table = read_state(fd, summary, root=root)
+    assert found is root and type(table) is dict
+    assert all(type(value) is not Guarded for value in root.values())
+    assert pack([dict(root), table]) == pack([state, hot])
+
+
+@pytest.mark.usefixtures("tiny")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(state=STATES)
+def test_large_state_is_read_into_a_dict_of_the_readers(state: Any) -> None:
+    content, summary = write(state)
+    with stored(content) as fd:
+        assert pack(dict(read_state(fd, summary, root=Guarded())[0])) == pack(state)
+
+
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that finds almost everything too large for one instruction."""
