@@ -82,6 +82,8 @@ class Context:
     promised_bytes: int = 0
     reads: int = 0
     """Queries handed to brains without a lease, so far."""
+    retired: bool = False
+    """No lease is granted any more: the brains are about to be ended."""
     hold: bool = False
     """Deliver nothing: the primary is to be idle for a fork or a checkpoint."""
     checkpoint_wanted: bool = False

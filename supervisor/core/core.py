@@ -180,6 +180,10 @@ class Core:
         reads.check(self.context)
         self.context.lease.confirm()
 
+    def retire(self) -> None:
+        """Grant no lease from now on: the brains are about to be ended."""
+        self.context.retired = True
+
     def want_checkpoint(self) -> None:
         """Have one written as soon as somebody can."""
         self.context.checkpoint_wanted = True

@@ -26,7 +26,7 @@ undo lists, and costs a closed loop no frame of its own."""
 def grant(context: Context) -> None:
     """Begin a lease, when there is none and somebody can hold it."""
     lease = context.lease
-    if lease.state is not LeaseState.VACANT or context.mode is not Mode.NORMAL:
+    if lease.state is not LeaseState.VACANT or context.mode is not Mode.NORMAL or context.retired:
         return
     able = [brain for brain in context.brains.values() if brain.role is Role.FOLLOWING]
     if not able:

@@ -272,6 +272,7 @@ class Service:
         if self.core.primary is not None and not self.core.read_only and not self.refused:
             await self._last_checkpoint()
         self.brains.stopping = True
+        self.core.retire()  # not before: until here a standby may have to finish what is in flight
         self.engine.turn()
         await self.tree.stop()
         await self.brains.stop(self.settings.brain.shutdown_s)

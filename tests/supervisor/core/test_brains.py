@@ -200,3 +200,16 @@ def test_the_lease_goes_to_one_that_reads_nothing() -> None:
     rig.turn()
     rig.heal()
     assert rig.core.primary is not None and rig.core.primary.id == 3
+
+
+def test_a_retired_core_grants_no_lease() -> None:
+    """The brains end one after another; each that follows would be granted an epoch otherwise."""
+    rig = Rig()
+    rig.ready(1)
+    rig.ready(2)
+    before, epoch = len(rig.log), rig.context.fold.epoch
+    rig.core.retire()
+    rig.core.died(1, 0, blame=False)
+    rig.turn()
+    assert (len(rig.log), rig.context.fold.epoch) == (before, epoch)
+    assert rig.core.primary is None
