@@ -147,13 +147,17 @@ class CheckpointStore:
             os.close(fd)
         return manifest
 
-    def set_aside(self, lsn: int) -> None:
-        """Rename a damaged checkpoint so that it is no longer one; an earlier such one goes."""
+    def set_aside(self, lsn: int) -> Path:
+        """Rename a damaged checkpoint so that it is no longer one; an earlier such one goes.
+
+        Returns its new folder. Durable when it returns.
+        """
         aside = self._path / f"{_name(lsn)}{_DAMAGED}"
         if aside.exists():
             self._disk.remove(aside)
         self._disk.rename(self._folder(lsn), aside)
         self._disk.sync_folder(self._path)
+        return aside
 
     def prune(self, kept: int) -> list[int]:
         """Remove all but the newest `kept` (>= 1) whole checkpoints; the LSNs removed.

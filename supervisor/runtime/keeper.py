@@ -18,7 +18,7 @@ from osupervisor.supervisor.heart.notifier import Notifier
 from osupervisor.supervisor.runtime import adoption, nursery_process
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import RESPAWN_DELAY_S, Brains
-from osupervisor.supervisor.runtime.loading import Loading
+from osupervisor.supervisor.runtime.loading import Loading, UnknownDamage
 from osupervisor.supervisor.runtime.nursery import Nursery
 from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.post_mortem import Say
@@ -164,12 +164,26 @@ class Keeper:
         self._events.brain_buried(process, was_primary)
 
     def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None:
-        why = self._loading.damaged(process, report)
-        if why is None:
-            self._say("error", "checkpoint.damaged", report=report)
+        try:
+            damage = self._loading.damaged(process, report)
+        except UnknownDamage as error:
+            self._log_damaged(str(error))
             return
-        self._say("error", "log.damaged", reason=why)
-        self._events.log_damaged(why)
+        if damage.is_fatal:
+            way_out = "restore the file from a backup, or run: osupervisor wal repair"
+            self._log_damaged(f"{damage}; {way_out}")
+            return
+        self._say(
+            "error",
+            "checkpoint.damaged",
+            path=damage.path,
+            offset=damage.offset,
+            reason=damage.reason,
+        )
+
+    def _log_damaged(self, reason: str) -> None:
+        self._say("error", "log.damaged", reason=reason)
+        self._events.log_damaged(reason)
 
     def brain_output(self, process: BrainProcess) -> None:
         """Bytes of its standard output and error, as log lines."""

@@ -13,9 +13,14 @@ from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.runtime.brain_process import BrainProcess
 from osupervisor.vault_store.checkpoint import CheckpointStore
 from osupervisor.vault_store.errors import VaultStoreError
+from osupervisor.vault_store.state_reader import STATE_FILE
 from osupervisor.wal.placement import segment_lsns
 from osupervisor.wal.segment import segment_name
 from osupervisor.wal.storage import DirectoryStorage
+
+
+class UnknownDamage(Exception):
+    """A report of damage that makes no sense: a fault of the brain's, or of ours."""
 
 
 class NothingToLoad(Exception):
@@ -28,6 +33,23 @@ class Plan:
 
     checkpoint: int | None
     segments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file that a brain could not load. `path` is where the file is now; 0 for what is not known.
+
+    `is_fatal`: it is of the log, and there is no way round it.
+    """
+
+    path: str
+    offset: int
+    lsn: int
+    reason: str
+    is_fatal: bool
+
+    def __str__(self) -> str:
+        return f"{self.path} is damaged at offset {self.offset} (record {self.lsn}): {self.reason}"
 
 
 class Loading:
@@ -99,26 +121,27 @@ class Loading:
             )
         return ranges
 
-    def damaged(self, process: BrainProcess, report: dict[str, object]) -> str | None:
-        """A brain found a file damaged. A checkpoint is set aside: None, try again.
+    def damaged(self, process: BrainProcess, report: dict[str, object]) -> Damage:
+        """What a brain found damaged. A checkpoint is set aside: what starts next uses another.
 
-        Otherwise the sentence that says which file of the log is damaged, and where.
+        Raises UnknownDamage for a report that names no file, OSError.
         """
         plan = self._plans.pop(process.id, None)
-        index, offset = report.get("file"), report.get("offset")
+        index, offset, lsn = report.get("file"), report.get("offset"), report.get("lsn")
         if plan is None or not isinstance(index, int):
-            return f"a brain reported damage that names no file: {report!r:.200}"
+            raise UnknownDamage(f"a brain reported damage that names no file: {report!r:.200}")
+        at = (_number(offset), _number(lsn), str(report.get("reason")))
         if plan.checkpoint is not None:
             if index == 0:
-                self._checkpoints.set_aside(plan.checkpoint)
-                return None
+                folder = self._checkpoints.set_aside(plan.checkpoint)
+                return Damage(str(folder / STATE_FILE), *at, is_fatal=False)
             index -= 1
         name = plan.segments[index] if index < len(plan.segments) else "?"
-        return (
-            f"{self._storage.path(name)} is damaged at offset {offset}"
-            f" (record {report.get('lsn')}): {report.get('reason')}; restore the file from a"
-            " backup, or run: osupervisor wal repair"
-        )
+        return Damage(self._storage.path(name), *at, is_fatal=True)
 
     def forget(self, brain: int) -> None:
         self._plans.pop(brain, None)
+
+
+def _number(found: object) -> int:
+    return found if isinstance(found, int) else 0

@@ -100,6 +100,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(start: Start) -> None
     service.start()
     assert service.tokens() == [str(number) for number in range(30)]
     assert not newest.exists()
+    (said,) = [row for row in service.log() if row["message"] == "checkpoint.damaged"]
+    assert said["path"] == str(newest.with_suffix(".damaged") / "state.zst")
+    assert 0 <= said["offset"] <= len(content) and said["reason"]
 
 
 def test_an_empty_log_beside_checkpoints_is_refused(start: Start) -> None:
