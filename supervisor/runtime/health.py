@@ -63,6 +63,8 @@ class Health:
         suspected: Callable[[BrainProcess, str], None],
     ) -> None:
         self.samples: dict[int, Sample] = {}
+        self.others: list[Callable[[], str]] = []
+        """Parts that may have something to complain of; an empty text is nothing."""
         self._settings = settings
         self._memory_bytes_max = memory_bytes_max
         self._memory_bytes = psutil.virtual_memory().total
@@ -108,7 +110,7 @@ class Health:
         limit = time.monotonic() - settings.cpu_period_s
         if any(0.0 < sample.busy_since_s < limit for sample in self.samples.values()):
             found.append("a brain keeps a CPU busy")
-        return found
+        return found + [trouble for other in self.others if (trouble := other())]
 
     def look(self) -> None:
         """To be called each LOOK_S."""

@@ -1,7 +1,8 @@
 """GET /metrics over plain HTTP, for Prometheus: the text of `system.get_metrics`, nothing else.
 
 Off unless `metrics.http` says where. It answers one request per connection, reads no body, and
-gives a request REQUEST_S to arrive; whoever may reach the address may read the numbers.
+gives a request REQUEST_S to arrive; whoever may reach the address may read the numbers. Numbers are
+no reason to stop a service: an address that is taken is said, complained of, and tried again.
 """
 
 import asyncio
@@ -9,9 +10,12 @@ import contextlib
 from collections.abc import Callable
 
 from osupervisor.config.address import parse_address
+from osupervisor.supervisor.runtime.post_mortem import Say
 from osupervisor.supervisor.telemetry.exposition import CONTENT_TYPE
 
 REQUEST_S = 5.0
+RETRY_S = 1.0
+"""Between two tries to listen: a scrape interval is longer."""
 REQUEST_BYTES_MAX = 16 * 1024
 
 
@@ -19,11 +23,18 @@ class MetricsHttp:
     """A listener of its own; `address` is empty where there is none."""
 
     def __init__(
-        self, address: str, render: Callable[[], str], loop: asyncio.AbstractEventLoop
+        self,
+        address: str,
+        render: Callable[[], str],
+        loop: asyncio.AbstractEventLoop,
+        say: Say,
     ) -> None:
+        self.trouble = ""
+        """Why nothing listens although something should; empty while all is well."""
         self._address = address
         self._render = render
         self._loop = loop
+        self._say = say
         self._server: asyncio.Server | None = None
         self._starting: asyncio.Task[None] | None = None
 
@@ -32,15 +43,42 @@ class MetricsHttp:
             self._starting = self._loop.create_task(self._start())
 
     def stop(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
         if self._server is not None:
             self._server.close()
             self._server = None
 
     async def _start(self) -> None:
+        """Listen; where that can't be, say so once and try again each RETRY_S."""
+        while True:
+            try:
+                self._server = await self._listen()
+            except OSError as error:
+                self._complain(error)
+                await asyncio.sleep(RETRY_S)
+            else:
+                break
+        if self.trouble:
+            self._say("info", "metrics.served", address=self._address)
+            self.trouble = ""
+
+    async def _listen(self) -> asyncio.Server:
         host, port = parse_address(self._address)
-        self._server = await asyncio.start_server(
+        return await asyncio.start_server(
             self._serve, host, port, limit=REQUEST_BYTES_MAX, reuse_address=True
         )
+
+    def _complain(self, error: OSError) -> None:
+        if not self.trouble:
+            self._say(
+                "error",
+                "metrics.not_served",
+                address=self._address,
+                reason=str(error),
+                hint="free the address, or set metrics.http to another; it is tried again",
+            )
+        self.trouble = f"metrics.http can't listen on {self._address}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, TimeoutError):

@@ -199,7 +199,8 @@ class Service:
             self.status,
             self.listener,
         )
-        self.metrics_http = MetricsHttp(settings.metrics.http, self.gauges.render, loop)
+        self.metrics_http = MetricsHttp(settings.metrics.http, self.gauges.render, loop, self._say)
+        self.health.others.append(lambda: self.metrics_http.trouble)
 
     def _notify(self) -> Notifier:
         return self.heart.inheritance.notify
