@@ -48,7 +48,6 @@ class Keeper:
         """`notify`: heart may have been revived meanwhile, so it is asked for each time.
         `head_start`: a nursery that was started already; it is used when it is the right one."""
         self.nursery: Nursery | None = None
-        self.warning = ""
         self.brains: Brains
         self._settings = settings
         self._hash_seed = hash_seed
@@ -110,14 +109,14 @@ class Keeper:
 
     def nursery_ready(self, version: str) -> None:
         self._say("info", "nursery.ready", code_version=version)
-        self.warning = ""
+        self._events.target_imported()
         self.brains.refill()
 
     def nursery_failed(self, traceback: str) -> None:
         lines = traceback.strip().splitlines()
-        self.warning = lines[-1] if lines else "the nursery failed without a word"
-        self._say("error", "nursery.failed", reason=self.warning, traceback=traceback)
-        self._events.target_failed(self.warning, traceback)
+        reason = lines[-1] if lines else "the nursery failed without a word"
+        self._say("error", "nursery.failed", reason=reason, traceback=traceback)
+        self._events.target_failed(reason, traceback)
 
     def nursery_ended(self, status: int) -> None:
         asked = self.nursery is not None and self.nursery.asked_to_end
@@ -156,6 +155,8 @@ class Keeper:
     def brain_ready(self, process: BrainProcess) -> None:
         self.ladder.ready(self._loop.time())
         self._say("info", "brain.ready", brain=process.id, pid=process.pid)
+        if process.loads:
+            self._events.brain_loaded()
 
     def brain_died(self, process: BrainProcess, was_primary: bool) -> None:
         self._loading.forget(process.id)
@@ -214,6 +215,8 @@ class KeeperEvents(Protocol):
     """Who is told what the keeper can't settle itself."""
 
     def target_failed(self, reason: str, traceback: str) -> None: ...
+    def target_imported(self) -> None: ...
+    def brain_loaded(self) -> None: ...
     def log_damaged(self, reason: str) -> None: ...
     def brain_buried(self, process: BrainProcess, was_primary: bool) -> None: ...
     def brain_said(self, process: BrainProcess, data: bytes) -> None: ...

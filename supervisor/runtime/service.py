@@ -444,14 +444,22 @@ class Service:
     # --- what happens
 
     def target_failed(self, reason: str, traceback: str) -> None:
-        self.status.warning = reason
+        self.status.warnings["code"] = reason
         self._notify().status(f"the brain's code can't be imported: {reason}"[:2000])
+
+    def target_imported(self) -> None:
+        if self.status.warnings.pop("code", ""):
+            self._notify().status("the brain's code was imported")
 
     def log_damaged(self, reason: str) -> None:
         """A living primary still serves from memory; without one there is nothing to serve."""
-        self.status.warning = reason
+        self.status.warnings["log"] = reason
         if self.core.primary is None:
             self.refuse(reason)
+
+    def brain_loaded(self) -> None:
+        """From files: whatever was damaged is no longer in the way of a start."""
+        self.status.warnings.pop("log", None)
 
     def brain_buried(self, process: BrainProcess, was_primary: bool) -> None:
         sample = self.health.samples.get(process.id)

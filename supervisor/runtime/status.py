@@ -19,7 +19,8 @@ class Status:
     def __init__(self, engine: Engine, brains: Brains, health: Health, vault: Vault) -> None:
         self.heart_pid = os.getppid()
         self.stopping = False
-        self.warning = ""
+        self.warnings: dict[str, str] = {}
+        """What is wrong beside the log's own trouble, by subject; out again when it is well."""
         self.supervisor_restarts = 0
         self._engine = engine
         self._brains = brains
@@ -43,7 +44,7 @@ class Status:
             "state": self.state(),
             "health": self._health.verdict(),
             "complaints": self._health.complaints(),
-            "reason": context.trouble or self.warning,
+            "reason": context.trouble or next(iter(self.warnings.values()), ""),
             "epoch": fold.epoch,
             "version": VERSION,
             "lsn": log.last,
