@@ -21,6 +21,8 @@ BRAIN = '''
 import ctypes, mmap, os, signal, sys, time
 from osupervisor.brain import Brain, op, query
 
+ballast = []
+
 class Ledger(Brain):
     """Remembers what it was told; some ops do what no op should."""
 
@@ -72,6 +74,11 @@ class Ledger(Brain):
     @op
     def huge(self, size: int) -> None:
         self.state["huge"] = "x" * size
+
+    @op
+    def swell(self, size: int) -> None:
+        """Takes memory that is no state."""
+        ballast.append(b"x" * size)
 
     @op
     def flood(self, size: int) -> int:
