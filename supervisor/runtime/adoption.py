@@ -26,6 +26,7 @@ from osupervisor.supervisor.runtime.port import PortEvents
 from osupervisor.vault_store.errors import VaultStoreError
 
 PARTS = ("line", "pidfd", "hot")
+PIDFD = "pidfd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,15 @@ def survivors(stored: Mapping[str, int]) -> tuple[list[Survivor], list[str]]:
             os.close(descriptor)
             useless.append(store_name(brain, part))
     return living, useless
+
+
+def whole(useless: list[str]) -> int:
+    """How many brains are among these names with all their parts: dead, and nobody saw it.
+
+    Of a brain whose death the last supervisor saw the pidfd alone is left.
+    """
+    brains = [name.rpartition(".")[0] for name in useless]
+    return sum(brains.count(brain) == len(PARTS) for brain in set(brains))
 
 
 def reattach(

@@ -52,6 +52,7 @@ class BrainEvents(Protocol):
     def brain_made(self, process: BrainProcess) -> None: ...
     def brain_identified(self, process: BrainProcess) -> None: ...
     def brain_ready(self, process: BrainProcess) -> None: ...
+    def brain_lost(self, brain: int) -> None: ...
     def brain_died(self, process: BrainProcess, was_primary: bool) -> None: ...
     def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None: ...
     def brain_output(self, process: BrainProcess) -> None: ...
@@ -78,7 +79,6 @@ class Brains:
         population: Population,
     ) -> None:
         self.by_id: dict[int, BrainProcess] = {}
-        self.deaths = 0
         self.stopping = False
         self.first_id = 1
         self._engine = engine
@@ -325,7 +325,7 @@ class Brains:
 
     def _bury(self, process: BrainProcess) -> None:
         """Everything that takes time, behind the promotion."""
-        self.deaths += 1
+        self._events.brain_lost(process.id)
         if process.pidfd >= 0 and process.status is None:
             if process.watch is not None:
                 process.watch.stop()

@@ -4,6 +4,7 @@ from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.runtime.brains import Brains
 from osupervisor.supervisor.runtime.disk import Disk
 from osupervisor.supervisor.runtime.health import Health
+from osupervisor.supervisor.runtime.history import History
 from osupervisor.supervisor.runtime.listener import Listener
 from osupervisor.supervisor.runtime.status import VERSION, Status
 from osupervisor.supervisor.runtime.vault import Vault
@@ -26,6 +27,7 @@ class Gauges:
         vault: Vault,
         status: Status,
         listener: Listener,
+        history: History,
     ) -> None:
         self.metrics = Metrics()
         self._core = core
@@ -35,6 +37,7 @@ class Gauges:
         self._vault = vault
         self._status = status
         self._listener = listener
+        self._history = history
         gauge = self.metrics.gauge
         gauge("osupervisor_info", "Which version runs.", ("version",)).labels(VERSION).set(1)
         self._state = gauge("osupervisor_state", "1 for the state it is in.", ("state",))
@@ -72,7 +75,8 @@ class Gauges:
             "queue_bytes": context.queue.size_bytes,
             "in_flight_calls": len(context.lease.inflight),
             "pending_effects": len(fold.pending),
-            "brain_deaths": self._brains.deaths,
+            "brain_deaths": self._history.brain_deaths,
+            "supervisor_deaths": self._history.supervisor_deaths,
             "wal_bytes_appended": self._disk.bytes_appended,
             "wal_syncs": self._disk.syncs,
             "idempotency_string_keys": len(fold.done.strings),
@@ -112,7 +116,8 @@ _VALUES = {
     "queue_bytes": "Bytes of the calls that wait for delivery.",
     "in_flight_calls": "Calls delivered and not yet logged.",
     "pending_effects": "Casts and timers asked for and not yet done.",
-    "brain_deaths": "Brains that ended since this supervisor started.",
+    "brain_deaths": "Brains that ended since the service was started.",
+    "supervisor_deaths": "Supervisors that ended since the service was started.",
     "wal_bytes_appended": "Bytes appended to the log by this supervisor.",
     "wal_syncs": "Syncs of the log by this supervisor.",
     "idempotency_string_keys": "String keys remembered.",

@@ -18,6 +18,7 @@ from osupervisor.supervisor.heart.notifier import Notifier
 from osupervisor.supervisor.runtime import adoption, nursery_process
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import RESPAWN_DELAY_S, Brains
+from osupervisor.supervisor.runtime.history import History
 from osupervisor.supervisor.runtime.loading import Loading, UnknownDamage
 from osupervisor.supervisor.runtime.nursery import Nursery
 from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
@@ -43,6 +44,7 @@ class Keeper:
         loading: Loading,
         say: Say,
         events: "KeeperEvents",
+        history: History,
         head_start: NurseryProcess | None,
     ) -> None:
         """`notify`: heart may have been revived meanwhile, so it is asked for each time.
@@ -56,6 +58,7 @@ class Keeper:
         self._loading = loading
         self._say = say
         self._events = events
+        self._history = history
         self._init: Init | None = None
         self._head_start = head_start
         self.ladder = Ladder(
@@ -72,10 +75,13 @@ class Keeper:
         living, useless = adoption.survivors(notify.stored)
         for name in useless:
             notify.remove(name)
+        for _ in range(adoption.whole(useless)):
+            self._history.count_brain_death()
         for survivor in living:
             self.brains.first_id = survivor.id + 1
             process = adoption.reattach(survivor, epoch, self._loop, self.brains)
             if process is None:
+                self._history.count_brain_death()
                 self._forget(survivor.id)
                 continue
             self.brains.adopt(process, survivor.pid)
@@ -157,6 +163,14 @@ class Keeper:
         self._say("info", "brain.ready", brain=process.id, pid=process.pid)
         if process.loads:
             self._events.brain_loaded()
+
+    def brain_lost(self, brain: int) -> None:
+        """It is dead, or certain to be. Heart keeps its pidfd alone: that it can wait for the end,
+        and the next supervisor tells by it that this death was counted."""
+        self._history.count_brain_death()
+        for part in adoption.PARTS:
+            if part != adoption.PIDFD:
+                self._notify().remove(adoption.store_name(brain, part))
 
     def brain_died(self, process: BrainProcess, was_primary: bool) -> None:
         self._loading.forget(process.id)

@@ -20,6 +20,7 @@ from osupervisor.supervisor.heart.launch import Inheritance, receive_inheritance
 from osupervisor.supervisor.logs.echo import Echo
 from osupervisor.supervisor.logs.writer import LogWriter
 from osupervisor.supervisor.runtime import allocator, recovery, scheduling
+from osupervisor.supervisor.runtime.history import STORE_NAME, History, inherit
 from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.recovery import StartRefused
 from osupervisor.supervisor.runtime.service import Service, TreeGaveUp
@@ -60,12 +61,16 @@ def _run(settings: Settings, inheritance: Inheritance, head_start: NurseryProces
     data = Path(settings.data)
     lock = DirectoryLock.acquire(data)
     try:
+        history = inherit(inheritance.stored)
+        inheritance.notify.store(STORE_NAME, history.fd)
         token = read_token(Path(settings.listen.token_file)) if settings.listen.tcp else ""
         recovered = recovery.recover(data, settings)
         log = _log(settings, inheritance)
         loop = _new_loop()
         try:
-            serving = _serve(settings, recovered, inheritance, loop, log, token, head_start)
+            serving = _serve(
+                settings, recovered, inheritance, loop, log, token, history, head_start
+            )
             del recovered  # with the records that were written again: up to the log's last second
             return loop.run_until_complete(serving)
         finally:
@@ -103,13 +108,21 @@ async def _serve(
     loop: asyncio.AbstractEventLoop,
     log: LogWriter,
     token: str,
+    history: History,
     head_start: NurseryProcess | None,
 ) -> int:
     _allow_many_files()
     log.flush_through(loop.call_soon)
     loop.set_exception_handler(lambda _, context: _fault(log, context))
     service = Service(
-        settings, recovered, inheritance, loop, token=token, say=log.say, head_start=head_start
+        settings,
+        recovered,
+        inheritance,
+        loop,
+        token=token,
+        say=log.say,
+        history=history,
+        head_start=head_start,
     )
     del recovered
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -43,6 +43,7 @@ from osupervisor.supervisor.runtime.engine import TICK_S, Engine
 from osupervisor.supervisor.runtime.gauges import Gauges
 from osupervisor.supervisor.runtime.health import LOOK_S, Health
 from osupervisor.supervisor.runtime.heart_link import HeartLink
+from osupervisor.supervisor.runtime.history import History
 from osupervisor.supervisor.runtime.keeper import Keeper
 from osupervisor.supervisor.runtime.listener import SWEEP_S, Listener
 from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
@@ -86,9 +87,11 @@ class Service:
         *,
         token: str,
         say: Say,
+        history: History,
         head_start: NurseryProcess | None,
     ) -> None:
         self.settings = settings
+        self.history = history
         self.loop = loop
         self.stopped = asyncio.Event()
         self.refused = ""
@@ -144,7 +147,15 @@ class Service:
         self.tape = Tape(recovered.storage, settings.tape)
         self.loading = Loading(recovered.storage, self.vault.store, self.core)
         self.keeper = Keeper(
-            settings, hash_seed, self._notify, loop, self.loading, self._say, self, head_start
+            settings,
+            hash_seed,
+            self._notify,
+            loop,
+            self.loading,
+            self._say,
+            self,
+            self.history,
+            head_start,
         )
         population = Population(settings.brain.standbys, settings.brain.start_timeout_s)
         self.brains = Brains(self.engine, loop, self.keeper, self.keeper, population)
@@ -162,7 +173,7 @@ class Service:
 
     def _wire_clients(self, inheritance: Inheritance, token: str) -> None:
         settings, loop = self.settings, self.loop
-        self.status = Status(self.engine, self.brains, self.health, self.vault)
+        self.status = Status(self.engine, self.brains, self.health, self.vault, self.history)
         self.letters = DeadLetters(self._data / "deadletter", settings.deadletter.kept)
         parts = methods.Parts(
             engine=self.engine,
@@ -198,6 +209,7 @@ class Service:
             self.vault,
             self.status,
             self.listener,
+            self.history,
         )
         self.metrics_http = MetricsHttp(settings.metrics.http, self.gauges.render, loop, self._say)
         self.health.others.append(lambda: self.metrics_http.trouble)

@@ -1,13 +1,13 @@
 """What the service says of itself: the nested map of `system.status` and `status --json`."""
 
 import os
-import time
 from importlib.metadata import version
 
 from osupervisor.supervisor.core.lease import Brain
 from osupervisor.supervisor.runtime.brains import Brains
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.health import Health
+from osupervisor.supervisor.runtime.history import History
 from osupervisor.supervisor.runtime.vault import Vault
 
 VERSION = version("osupervisor")
@@ -16,17 +16,18 @@ VERSION = version("osupervisor")
 class Status:
     """Reads the parts; changes nothing."""
 
-    def __init__(self, engine: Engine, brains: Brains, health: Health, vault: Vault) -> None:
+    def __init__(
+        self, engine: Engine, brains: Brains, health: Health, vault: Vault, history: History
+    ) -> None:
         self.heart_pid = os.getppid()
         self.stopping = False
         self.warnings: dict[str, str] = {}
         """What is wrong beside the log's own trouble, by subject; out again when it is well."""
-        self.supervisor_restarts = 0
         self._engine = engine
         self._brains = brains
         self._health = health
         self._vault = vault
-        self._started_s = time.monotonic()
+        self._history = history
 
     def state(self) -> str:
         if self.stopping:
@@ -38,7 +39,7 @@ class Status:
 
     def as_map(self) -> dict[str, object]:
         context = self._engine.core.context
-        log, fold = context.log, context.fold
+        log, fold, history = context.log, context.fold, self._history
         primary = self._engine.core.primary
         return {
             "state": self.state(),
@@ -51,11 +52,11 @@ class Status:
             "durable_lsn": log.durable,
             "durability": "always" if log.always else "everysec",
             "heart": {"pid": self.heart_pid},
-            "supervisor": {"pid": os.getpid(), "restarts": self.supervisor_restarts},
+            "supervisor": {"pid": os.getpid(), "restarts": history.supervisor_deaths},
             "primary": None if primary is None else self._brain(primary),
             "standby": self._standby(),
-            "restarts": self._brains.deaths,
-            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "restarts": history.brain_deaths + history.supervisor_deaths,
+            "uptime_s": round(history.uptime_s(), 3),
             "queue": {"calls": len(context.queue), "bytes": context.queue.size_bytes},
             "in_flight": len(context.lease.inflight),
             "pending": len(fold.pending),

@@ -202,3 +202,43 @@ def nurseries(supervisor: int) -> list[int]:
     """Children of the supervisor's that are no brains: those are the nursery's."""
     rows = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     return [int(pid) for pid in rows if not is_gone(int(pid))]
+
+
+def test_restarts_and_uptime_are_of_the_service_and_not_of_its_supervisor(start: Start) -> None:
+    """Both began anew with each supervisor, and its own deaths were counted nowhere."""
+    service = start()
+    service.pid("standby")
+    first = service.status()
+    assert (first["restarts"], first["supervisor"]["restarts"]) == (0, 0)
+    wait_for_another(service, "primary", service.kill("primary"))
+    service.pid("standby")
+    assert service.status()["restarts"] == 1
+    for deaths in (1, 2):
+        wait_for_another(service, "supervisor", service.kill("supervisor"))
+        service.pid("standby")
+        status = service.status()
+        assert (status["restarts"], status["supervisor"]["restarts"]) == (1 + deaths, deaths)
+    wait_for_another(service, "heart", service.kill("heart"))
+    wait_for_another(service, "supervisor", service.kill("supervisor"))
+    service.pid("standby")
+    last = service.status()
+    assert (last["restarts"], last["supervisor"]["restarts"]) == (4, 3)
+    assert last["uptime_s"] > first["uptime_s"]
+    assert "osupervisor_supervisor_deaths 3" in service.client.metrics()
+    assert service.run("stop").returncode == 0
+    service.start()
+    assert service.status()["restarts"] == 0
+
+
+def test_a_brain_that_dies_while_no_supervisor_lives_is_counted(start: Start) -> None:
+    service = start()
+    brains = [service.pid("primary"), service.pid("standby")]
+    supervisor = service.pid("supervisor")
+    os.kill(supervisor, signal.SIGSTOP)
+    for pid in brains:
+        os.kill(pid, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    wait_for_another(service, "supervisor", supervisor)
+    service.pid("standby")
+    status = service.status()
+    assert (status["restarts"], status["supervisor"]["restarts"]) == (3, 1)
