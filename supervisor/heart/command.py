@@ -11,6 +11,7 @@ import sys
 from osupervisor.supervisor.heart.options import Options
 
 HEART_ARGUMENTS = "OSUPERVISOR_HEART"  # heart's own arguments, for a supervisor that revives it
+PREDECESSOR = "OSUPERVISOR_PREDECESSOR"  # "pid status" of the supervisor that died, "pid -" unknown
 
 
 def heart_command(options: Options) -> list[str]:

@@ -51,8 +51,9 @@ def split(text: str, count: int) -> list[str]:
     return (names + [UNNAMED] * count)[:count]
 
 
-def as_json(names: Iterable[str]) -> bytes:
-    """{"listen_fdnames": [...]}: heart writes it by hand, as `json` costs it 1 MB."""
+def as_json(names: Iterable[str], predecessor: str) -> bytes:
+    """{"listen_fdnames": [...], "predecessor": ""}: by hand, as `json` costs heart 1 MB."""
     joined = list(names)
     assert all(map(is_name, joined)), joined
-    return b'{"listen_fdnames":[' + ",".join(f'"{name}"' for name in joined).encode() + b"]}"
+    listed = ",".join(f'"{name}"' for name in joined)
+    return f'{{"listen_fdnames":[{listed}],"predecessor":"{predecessor}"}}'.encode()

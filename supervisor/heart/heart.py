@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from osupervisor.supervisor.heart import descriptor_name
 from osupervisor.supervisor.heart.actions import Action, Exit, Say, Send, Start, StartSpare, Tell
 from osupervisor.supervisor.heart.backoff import Backoff
-from osupervisor.supervisor.heart.command import HEART_ARGUMENTS
+from osupervisor.supervisor.heart.command import HEART_ARGUMENTS, PREDECESSOR
 from osupervisor.supervisor.heart.decisions import Decisions, Limits
 from osupervisor.supervisor.heart.descriptor_store import StoreFullError, close_all
 from osupervisor.supervisor.heart.holdings import Holdings
@@ -54,6 +54,7 @@ class Heart:
         self._poll.register(holdings.inbox, select.POLLIN)
         self._supervisor: Process | None = None
         self._spare: Spare | None = None
+        self._predecessor = ""  # pid and exit status of the last supervisor, for the next one
         self._exit: Exit | None = None
 
     def run(self) -> int:
@@ -143,6 +144,7 @@ class Heart:
             self._read_messages()
             if self._supervisor is supervisor:  # else its last message was MAINPID
                 self._forget()
+                self._predecessor = f"{supervisor.pid} {'-' if status is None else status}"
                 self._do(self._decisions.ended(time.monotonic(), status, _jitter()))
 
     def _do(self, actions: Iterable[Action]) -> None:
@@ -178,7 +180,7 @@ class Heart:
         if spare is None:
             return None
         try:
-            return spare.wake(self._holdings.descriptors())
+            return spare.wake(self._holdings.descriptors(), self._predecessor)
         except OSError:
             spare.close()
             return None
@@ -189,6 +191,8 @@ class Heart:
         self._journal.mark()
         descriptors = self._holdings.descriptors()
         environ = self._environment()
+        if self._predecessor:
+            environ[PREDECESSOR] = self._predecessor
         environ["LISTEN_FDS"] = str(len(descriptors))
         environ["LISTEN_FDNAMES"] = descriptor_name.join(name for name, _ in descriptors)
         return spawn(self._options.command, environ, [fd for _, fd in descriptors])

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from osupervisor.supervisor.heart import descriptor_name
-from osupervisor.supervisor.heart.command import HEART_ARGUMENTS
+from osupervisor.supervisor.heart.command import HEART_ARGUMENTS, PREDECESSOR
 from osupervisor.supervisor.heart.listen_environment import is_listener, take
 from osupervisor.supervisor.heart.notification import number
 from osupervisor.supervisor.heart.notifier import Notifier
@@ -36,6 +36,14 @@ class HeartLink:
 
 
 @dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The supervisor before this one. `status`: exit code, or minus the signal; None: not known."""
+
+    pid: int
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Inheritance:
     """What outlived the last supervisor; all descriptors are close-on-exec and ours to close.
 
@@ -43,6 +51,7 @@ class Inheritance:
     stored: name to descriptor, as earlier supervisors stored them
     watchdog_s: WATCHDOG=1 is due at least that often; None: nobody waits for it
     heart: None where no heart watches over us (systemd does, or nobody)
+    predecessor: None for the first supervisor of a service
     """
 
     listeners: dict[str, socket.socket]
@@ -50,33 +59,42 @@ class Inheritance:
     notify: Notifier
     watchdog_s: float | None
     heart: HeartLink | None
+    predecessor: Predecessor | None = None
 
 
 def receive_inheritance() -> Inheritance:
     """Take over; a spare waits in here, and exits with status 0 when it is not needed."""
     spare_fd = number(os.environ.pop(SPARE_FD, None))
     if spare_fd is None:
-        received = take()
+        received, predecessor = take(), os.environ.pop(PREDECESSOR, "")
     else:
-        received = _wait_for_wake(socket.socket(fileno=spare_fd))
+        received, predecessor = _wait_for_wake(socket.socket(fileno=spare_fd))
     arguments = os.environ.pop(HEART_ARGUMENTS, "")
     listeners, stored, heart_pidfd = _sorted(received)
     link: HeartLink | None = None
     if heart_pidfd is not None:
         link = HeartLink(heart_pidfd, parse_options(arguments.split(SEPARATOR)))
     notifier = Notifier(os.environ.pop("NOTIFY_SOCKET", ""), stored)
-    return Inheritance(listeners, stored, notifier, _watchdog_s(), link)
+    return Inheritance(listeners, stored, notifier, _watchdog_s(), link, _parsed(predecessor))
 
 
-def _wait_for_wake(line: socket.socket) -> list[tuple[str, int]]:
+def _parsed(predecessor: str) -> Predecessor | None:
+    pid, _, status = predecessor.partition(" ")
+    known = number(status.removeprefix("-"))
+    if known is not None and status.startswith("-"):
+        known = -known
+    return Predecessor(int(pid), known) if number(pid) else None
+
+
+def _wait_for_wake(line: socket.socket) -> tuple[list[tuple[str, int]], str]:
     with line:
         space = socket.CMSG_SPACE(4 * SCM_MAX_FD)
         message, ancillary, _, _ = line.recvmsg(WAKE_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
     if not message:
         sys.exit(0)
-    names = json.loads(message)["listen_fdnames"]
+    found = json.loads(message)
     fds = [fd for _, _, data in ancillary for (fd,) in struct.iter_unpack("i", data)]
-    return list(zip(names, fds, strict=True))
+    return list(zip(found["listen_fdnames"], fds, strict=True)), found["predecessor"]
 
 
 def _sorted(

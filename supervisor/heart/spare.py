@@ -1,9 +1,10 @@
 """A supervisor that has done its imports and waits to be woken.
 
 The contract: it is started with OSUPERVISOR_SPARE_FD=<n>, a SOCK_SEQPACKET socket. One datagram
-comes over it, {"listen_fdnames": [name, ...]}, with as many descriptors (SCM_RIGHTS): from then on
-it is the supervisor, and they are what LISTEN_FDS would have given it. End of file: it is not
-needed and exits with status 0.
+comes over it, {"listen_fdnames": [name, ...], "predecessor": "..."}, with as many descriptors
+(SCM_RIGHTS): from then on it is the supervisor, and they are what LISTEN_FDS would have given it.
+`predecessor` is what OSUPERVISOR_PREDECESSOR would have said. End of file: it is not needed and
+exits with status 0.
 """
 
 import os
@@ -32,12 +33,13 @@ class Spare:
         finally:
             far.close()
 
-    def wake(self, descriptors: Sequence[tuple[str, int]]) -> Process:
+    def wake(self, descriptors: Sequence[tuple[str, int]], predecessor: str) -> Process:
         """Make it the supervisor, with these descriptors; raises OSError where it is dead."""
         names = [name for name, _ in descriptors]
         fds = struct.pack(f"{len(names)}i", *(fd for _, fd in descriptors))
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
-        self._socket.sendmsg([descriptor_name.as_json(names)], rights, socket.MSG_DONTWAIT)
+        message = descriptor_name.as_json(names, predecessor)
+        self._socket.sendmsg([message], rights, socket.MSG_DONTWAIT)
         self._socket.close()
         return self.process
 

@@ -1,37 +1,56 @@
-"""What is known of the service and outlives its supervisors: a few numbers that heart keeps.
+"""What is known of the service and outlives its supervisors: a file in memory that heart keeps.
 
-They stand in a memfd, which each supervisor stores with heart, and the next one inherits. They end
-with the service: with heart and supervisor both, or by a stop. Little-endian:
+Each supervisor stores its descriptor with heart, and the next one inherits it. It ends with the
+service: with heart and supervisor both, or by a stop. Little-endian:
 
-    byte  0         8            16            24             32
-          +---------+------------+-------------+--------------+
-          | magic   | started_ns | supervisors | brain deaths |
-          +---------+------------+-------------+--------------+
+    byte  0       8            16            24             32     40        64
+          +-------+------------+-------------+--------------+------+---------+----------------
+          | magic | started_ns | supervisors | brain deaths | pid  | zeros   | last words
+          +-------+------------+-------------+--------------+------+---------+----------------
 
 `started_ns`: CLOCK_MONOTONIC when the first supervisor began. `supervisors`: how many have begun.
-One process writes, the supervisor that lives; no brain has the descriptor.
+`pid`: of the last one. Last words: what it said while it died, as text: the traceback of an error,
+or what faulthandler writes on a fatal signal. One process writes, the supervisor that lives; no
+brain has the descriptor.
 """
 
+import faulthandler
+import fcntl
 import mmap
 import os
 import struct
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 STORE_NAME = "service.history"
 MAGIC = int.from_bytes(b"osuhist1", "little")
-_NUMBERS = struct.Struct("<4Q")
+HEAD_BYTES = 64
+WORDS_BYTES_MAX = 64 * 1024
+"""Of one saying, and of what is read: a traceback of a thousand lines fits."""
+_NUMBERS = struct.Struct("<5Q")
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """What the supervisor with this pid said while it died; mostly nothing. 0: there was none."""
+
+    pid: int
+    text: str
 
 
 class History:
     """The numbers, as of now. Owns the descriptor."""
 
     def __init__(self, fd: int) -> None:
-        """`fd`: a file that holds the numbers; it is mapped."""
+        """`fd`: a file in memory that holds the numbers; it is mapped."""
         self.fd = fd
-        self._map = mmap.mmap(fd, _NUMBERS.size)
+        self._map = mmap.mmap(fd, HEAD_BYTES)
         numbers: tuple[int, ...] = _NUMBERS.unpack_from(self._map)
-        _, self._started_ns, self._supervisors, self._brain_deaths = numbers
+        _, self._started_ns, self._supervisors, self._brain_deaths, pid = numbers
+        words = os.pread(fd, WORDS_BYTES_MAX, HEAD_BYTES)
+        self.last_words = LastWords(pid, words.decode("utf-8", "replace"))
+        """Of the supervisor before this one."""
 
     @property
     def supervisor_deaths(self) -> int:
@@ -52,12 +71,21 @@ class History:
         self._write()
 
     def begin(self) -> None:
-        """Another supervisor has begun: this one."""
+        """Another supervisor has begun, this process: its words take the place of the last ones."""
         self._supervisors += 1
+        os.ftruncate(self.fd, HEAD_BYTES)
         self._write()
 
+    def say(self, text: str) -> None:
+        """Last words: this process is about to end. Raises OSError."""
+        os.write(self.fd, text.encode("utf-8", "replace")[-WORDS_BYTES_MAX:])
+
+    def listen(self) -> None:
+        """From now on a fatal signal leaves the tracebacks of all threads here."""
+        faulthandler.enable(file=self.fd, all_threads=True)
+
     def _write(self) -> None:
-        numbers = (MAGIC, self._started_ns, self._supervisors, self._brain_deaths)
+        numbers = (MAGIC, self._started_ns, self._supervisors, self._brain_deaths, os.getpid())
         _NUMBERS.pack_into(self._map, 0, *numbers)
 
 
@@ -73,14 +101,15 @@ def inherit(stored: Mapping[str, int]) -> History:
 
 def _create() -> int:
     fd = os.memfd_create("osupervisor-history", os.MFD_CLOEXEC)
-    os.write(fd, _NUMBERS.pack(MAGIC, time.monotonic_ns(), 0, 0))
+    os.write(fd, _NUMBERS.pack(MAGIC, time.monotonic_ns(), 0, 0, 0).ljust(HEAD_BYTES, b"\0"))
+    fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)  # for all who hold it: words never meet the head
     return fd
 
 
 def _is_history(fd: int) -> bool:
     """Whether it is ours: another version of the supervisor may have written another form."""
     try:
-        head = os.pread(fd, _NUMBERS.size, 0)
+        head = os.pread(fd, HEAD_BYTES, 0)
     except OSError:
         return False
-    return len(head) == _NUMBERS.size and _NUMBERS.unpack(head)[0] == MAGIC
+    return len(head) == HEAD_BYTES and _NUMBERS.unpack_from(head)[0] == MAGIC

@@ -91,6 +91,12 @@ class PostMortem:
         self._thread.submit(self._put, report)
         return report
 
+    def keep(self, report: CrashReport) -> None:
+        """Write the report of the supervisor before this one, and say that it died."""
+        self._thread.submit(self._put, report)
+        cause = report.cause.name or report.cause.kind
+        self._say("warning", "supervisor.died", pid=report.pid, cause=cause, crash=report.id)
+
     def _put(self, report: CrashReport) -> None:
         """In a thread: it waits for the disk, twice."""
         try:

@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from types import TracebackType
 
 from osupervisor.config import resolved
 from osupervisor.config.errors import SettingsError
@@ -19,7 +20,7 @@ from osupervisor.config.token_file import read_token
 from osupervisor.supervisor.heart.launch import Inheritance, receive_inheritance
 from osupervisor.supervisor.logs.echo import Echo
 from osupervisor.supervisor.logs.writer import LogWriter
-from osupervisor.supervisor.runtime import allocator, recovery, scheduling
+from osupervisor.supervisor.runtime import allocator, predecessor, recovery, scheduling
 from osupervisor.supervisor.runtime.history import STORE_NAME, History, inherit
 from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.recovery import StartRefused
@@ -43,26 +44,48 @@ def main(head_start: NurseryProcess | None) -> None:
     allocator.set_bounds()
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     inheritance = receive_inheritance()
+    history = _take_history(inheritance)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     scheduling.shorten_slices(0, scheduling.SUPERVISOR_SLICE_NS)
     try:
         settings = resolved.restore(path.read_bytes())
-        sys.exit(_run(settings, inheritance, head_start))
+        sys.exit(_run(settings, inheritance, history, head_start))
     except (StartRefused, WalError, VaultStoreError, SettingsError, OSError) as error:
         inheritance.notify.refuse(str(error))
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_REFUSED)
     except TreeGaveUp as error:
-        sys.stderr.write(f"the supervision tree gave up: {error}\n")
+        text = f"the supervision tree gave up: {error}\n"
+        history.say(text)
+        sys.stderr.write(text)
         sys.exit(EXIT_FAULT)
 
 
-def _run(settings: Settings, inheritance: Inheritance, head_start: NurseryProcess | None) -> int:
+def _take_history(inheritance: Inheritance) -> History:
+    """What outlived the last supervisor; whatever ends this one leaves its last words there."""
+    history = inherit(inheritance.stored)
+    inheritance.notify.store(STORE_NAME, history.fd)
+    history.listen()
+
+    def last_words(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        history.say("".join(traceback.format_exception(kind, error, trace)))
+        sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = last_words
+    return history
+
+
+def _run(
+    settings: Settings,
+    inheritance: Inheritance,
+    history: History,
+    head_start: NurseryProcess | None,
+) -> int:
     data = Path(settings.data)
     lock = DirectoryLock.acquire(data)
     try:
-        history = inherit(inheritance.stored)
-        inheritance.notify.store(STORE_NAME, history.fd)
         token = read_token(Path(settings.listen.token_file)) if settings.listen.tcp else ""
         recovered = recovery.recover(data, settings)
         log = _log(settings, inheritance)
@@ -113,7 +136,7 @@ async def _serve(
 ) -> int:
     _allow_many_files()
     log.flush_through(loop.call_soon)
-    loop.set_exception_handler(lambda _, context: _fault(log, context))
+    loop.set_exception_handler(lambda _, context: _fault(log, history, context))
     service = Service(
         settings,
         recovered,
@@ -124,6 +147,11 @@ async def _serve(
         history=history,
         head_start=head_start,
     )
+    if inheritance.predecessor is not None:
+        path = Path(settings.data) / "logs" / LOG_NAME
+        words, fold = history.last_words, recovered.fold
+        report = predecessor.report(inheritance.predecessor, words, path, fold)
+        service.post_mortem.keep(report)
     del recovered
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
@@ -134,7 +162,7 @@ async def _serve(
     return EXIT_REFUSED if service.refused else 0
 
 
-def _fault(log: LogWriter, context: dict[str, object]) -> None:
+def _fault(log: LogWriter, history: History, context: dict[str, object]) -> None:
     """What a callback raised is a fault of ours, and the state behind it is not to be trusted:
     end. Everything that matters outlives this process, and the next one is there at once."""
     error = context.get("exception")
@@ -145,6 +173,7 @@ def _fault(log: LogWriter, context: dict[str, object]) -> None:
     )
     log.put("error", "supervisor.fault", reason=str(context.get("message")), traceback=text)
     if "handle" in context:
+        history.say(text)
         sys.stderr.write(text)
         log.flush()
         os._exit(EXIT_FAULT)

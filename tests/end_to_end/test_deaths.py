@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -242,3 +243,30 @@ def test_a_brain_that_dies_while_no_supervisor_lives_is_counted(start: Start) ->
     service.pid("standby")
     status = service.status()
     assert (status["restarts"], status["supervisor"]["restarts"]) == (3, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_supervisors_death_leaves_a_report(start: Start, number: signal.Signals) -> None:
+    service = start()
+    service.client.put("a")
+    dead = service.pid("supervisor")
+    os.kill(dead, number)
+    wait_for_another(service, "supervisor", dead)
+    assert service.client.put("b") == 2
+
+    def found() -> list[dict[str, Any]]:
+        rows = service.client.request("system.crashes", ["ls"])
+        return [row for row in rows if row["role"] == "supervisor"]
+
+    wait_for(found, "the report")
+    report = service.client.request("system.crashes", ["show", found()[0]["id"]])
+    assert (report["pid"], report["cause"]["name"]) == (dead, number.name)
+    assert report["took_over"] == f"supervisor, process {service.pid('supervisor')}"
+    assert report["lsn"] and report["epoch"]
+    assert any("lease.granted" in line for line in report["output"])
+    if number == signal.SIGKILL:
+        assert report["traceback"] is None
+    else:
+        assert "Fatal Python error" in report["traceback"]
+        assert "process.py" in report["traceback"]
+    assert any(row["message"] == "supervisor.died" for row in service.log())

@@ -161,3 +161,14 @@ def test_a_supervisor_may_go_on_in_another_process(service: Service) -> None:
     os.kill(child, signal.SIGKILL)
     assert service.next_supervisor(child)["stored"] == ["brain.1.hot"]
     assert any("was killed by SIGKILL" in line["message"] for line in service.journal())
+
+
+def test_the_next_supervisor_is_told_how_the_last_one_ended(service: Service) -> None:
+    first = service.start("--healthy", "0").who()
+    assert first["predecessor"] is None
+    second = service.next_supervisor(service.kill_supervisor())
+    assert second["predecessor"] == [first["pid"], -signal.SIGKILL]
+    service.tell("exit 70")
+    third = service.next_supervisor(second["pid"])
+    assert third["predecessor"] == [second["pid"], 70]
+    assert not any(name.startswith("OSUPERVISOR_") for name in third["environ"])

@@ -26,7 +26,8 @@ PRINTABLE = st.characters(min_codepoint=32, max_codepoint=126, exclude_character
 @given(st.lists(st.text(PRINTABLE, min_size=1, max_size=255)))
 def test_names_come_through_environment_and_json(names: list[str]) -> None:
     assert descriptor_name.split(descriptor_name.join(names), len(names)) == names
-    assert json.loads(descriptor_name.as_json(names)) == {"listen_fdnames": names}
+    wanted = {"listen_fdnames": names, "predecessor": "7 -9"}
+    assert json.loads(descriptor_name.as_json(names, "7 -9")) == wanted
 
 
 def test_descriptors_without_a_name_are_called_unknown() -> None:

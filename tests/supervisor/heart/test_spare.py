@@ -55,6 +55,7 @@ def test_the_spare_becomes_the_supervisor_with_everything(service: Service) -> N
     who = service.next_supervisor(old)
     assert who["pid"] == spare
     assert who["spare"] is True
+    assert who["predecessor"] == [old, -signal.SIGKILL]
     assert who["listeners"] == ["osupervisor.sock"]
     assert who["stored"] == ["brain.1.hot"]
     assert who["watchdog_s"] == 10

@@ -5,7 +5,12 @@ from collections.abc import Generator
 
 import pytest
 
-from osupervisor.supervisor.runtime.history import STORE_NAME, History, inherit
+from osupervisor.supervisor.runtime.history import (
+    STORE_NAME,
+    WORDS_BYTES_MAX,
+    History,
+    inherit,
+)
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def test_the_next_supervisor_counts_on(first: History) -> None:
     assert third.uptime_s() >= first.uptime_s() - 1e-3
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 4096], ids=len)
+@pytest.mark.parametrize("content", [b"", b"x" * 63, b"x" * 4096], ids=len)
 def test_what_is_no_history_is_left_alone(content: bytes) -> None:
     fd = os.memfd_create("other", os.MFD_CLOEXEC)
     os.write(fd, content)
@@ -50,3 +55,21 @@ def test_a_descriptor_that_cant_be_read_is_no_history() -> None:
     assert history.fd != write_end
     os.close(history.fd)
     os.close(write_end)
+
+
+def test_last_words_are_told_to_the_next_supervisor_alone(first: History) -> None:
+    assert (first.last_words.pid, first.last_words.text) == (0, "")
+    first.say("Traceback: ")
+    first.say("no such luck\n")
+    second = inherit({STORE_NAME: first.fd})
+    assert second.last_words.text == "Traceback: no such luck\n"
+    assert second.last_words.pid == os.getpid()
+    second.count_brain_death()
+    third = inherit({STORE_NAME: first.fd})
+    assert third.last_words.text == ""
+    assert (third.supervisor_deaths, third.brain_deaths) == (2, 1)
+
+
+def test_last_words_are_bounded(first: History) -> None:
+    first.say("a" + "b" * WORDS_BYTES_MAX)
+    assert inherit({STORE_NAME: first.fd}).last_words.text == "b" * WORDS_BYTES_MAX

@@ -107,9 +107,14 @@ class Parrot:
             "unsent": self.inheritance.notify.unsent,
             "watchdog_s": self.inheritance.watchdog_s,
             "hups": self.hups,
+            "predecessor": self.predecessor(),
             "environ": sorted(os.environ),
             "fds": sorted(os.listdir("/proc/self/fd")),
         }
+
+    def predecessor(self) -> object:
+        dead = self.inheritance.predecessor
+        return None if dead is None else [dead.pid, dead.status]
 
     def hup(self, signum: int, frame: object) -> None:
         self.hups += 1
