@@ -21,6 +21,7 @@ from osupervisor.supervisor.cli.processes import Processes, family
 from osupervisor.supervisor.heart.notification import DATAGRAM_BYTES_MAX, REFUSED, parse
 from osupervisor.supervisor.heart.run_folder import RunFolder
 from osupervisor.supervisor.logs.reader import LogReader
+from osupervisor.supervisor.tree.ladder import LAST_RUNG
 
 LOOK_S = 0.25
 """Time between two looks at the status of a service that isn't ready yet."""
@@ -124,7 +125,9 @@ def _status(client: Client) -> Status | None:
 
 def _trouble(status: Status | None) -> str:
     """Why a service that starts doesn't get on; empty where nothing is known."""
-    if status is None or status.get("state") != "starting":
+    if status is None or not (
+        status.get("state") == "starting" or status.get("rung") == LAST_RUNG.name
+    ):
         return ""
     return str(status.get("reason") or "")
 

@@ -60,6 +60,9 @@ def name(context: Context, call: Call) -> None:
 def _enter(context: Context, call: Call) -> None:
     queue = context.queue
     size = call.size = len(call.params) + len(call.key_bytes)
+    if context.helpless and call.method != "state":
+        context.answer(call, outcomes.helpless(context.helpless))
+        return
     if not call.query:
         if context.mode is _READONLY:
             context.answer(call, outcomes.read_only(context.trouble))

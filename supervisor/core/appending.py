@@ -9,7 +9,7 @@ sync failed      all that was appended, unproved   no append, no acknowledgement
 healed           all retained, written again       d = L, answer what waited, a new lease
 """
 
-from heapq import heapify, heappush
+from heapq import heappush
 
 from osupervisor.bridge import port_messages as port
 from osupervisor.supervisor.core import execution, following
@@ -105,12 +105,7 @@ def healed(context: Context) -> None:
     """All that was retained is written again and durable: the log takes records."""
     context.mode, context.trouble = Mode.NORMAL, ""
     synced(context, context.log.last)
-    context.timers = [
-        (pending.due_us, key)
-        for key, pending in context.fold.pending.items()
-        if key not in context.on_way
-    ]
-    heapify(context.timers)
+    context.plan_timers()
 
 
 def _settle(context: Context, entries: list[Entry]) -> None:

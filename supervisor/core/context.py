@@ -3,6 +3,7 @@
 import enum
 from collections import deque
 from dataclasses import dataclass, field
+from heapq import heapify
 
 from osupervisor.bridge.port_messages import request_bytes
 from osupervisor.supervisor.core import outcome as outcomes
@@ -82,6 +83,8 @@ class Context:
     promised_bytes: int = 0
     reads: int = 0
     """Queries handed to brains without a lease, so far."""
+    helpless: str = ""
+    """Why no brain can hold the lease; empty while one does, or may soon."""
     retired: bool = False
     """No lease is granted any more: the brains are about to be ended."""
     hold: bool = False
@@ -179,6 +182,20 @@ class Context:
         """Refuse a call of which the log holds nothing. A cast or timer stays pending."""
         self.leave(call)
         self.answer(call, outcomes.read_only(self.trouble))
+
+    def refuse_helpless(self, call: Call) -> None:
+        """The same, for want of a brain that could execute it."""
+        self.leave(call)
+        self.answer(call, outcomes.helpless(self.helpless))
+
+    def plan_timers(self) -> None:
+        """Put all that is pending and not on its way onto the heap, anew."""
+        self.timers = [
+            (pending.due_us, key)
+            for key, pending in self.fold.pending.items()
+            if key not in self.on_way
+        ]
+        heapify(self.timers)
 
     def put_back(self, calls: list[Call]) -> None:
         """To the head of the queue, in order; what nobody wants any more is dropped."""

@@ -100,9 +100,11 @@ class Core:
         version: str,
         abilities: frozenset[str],
         queries: frozenset[str],
+        safe: bool = False,
     ) -> None:
         """A brain has the state at `lsn`, whose record stands in `epoch`."""
-        view = self.context.brains.get(brain) or Brain(brain, version, abilities, queries, lsn)
+        new = Brain(brain, version, abilities, queries, safe, lsn)
+        view = self.context.brains.get(brain) or new
         following.ready(self.context, view, lsn, epoch)
 
     def responses(self, brain: int, responses: list[Response]) -> None:
@@ -179,6 +181,10 @@ class Core:
         following.check_fences(self.context)
         reads.check(self.context)
         self.context.lease.confirm()
+
+    def give_up(self, reason: str) -> None:
+        """No brain will start: refuse what needs one, until one holds the lease after all."""
+        upkeep.give_up(self.context, reason)
 
     def retire(self) -> None:
         """Grant no lease from now on: the brains are about to be ended."""

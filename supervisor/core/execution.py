@@ -28,7 +28,8 @@ def grant(context: Context) -> None:
     lease = context.lease
     if lease.state is not LeaseState.VACANT or context.mode is not Mode.NORMAL or context.retired:
         return
-    able = [brain for brain in context.brains.values() if brain.role is Role.FOLLOWING]
+    followers = (brain for brain in context.brains.values() if brain.role is Role.FOLLOWING)
+    able = [brain for brain in followers if not brain.safe]
     if not able:
         return
     holder = min(able, key=lambda brain: (bool(brain.reads), brain.id))
@@ -52,6 +53,9 @@ def granted(context: Context, entry: Entry) -> Brain | None:
         lease.drop()
         return None
     lease.state, holder.role = LeaseState.HELD, Role.LEADING
+    if context.helpless:
+        context.helpless = ""
+        context.plan_timers()
     lease.n = lease.written_n = lease.confirmed_n = lease.unconfirmed_lsn = 0
     holder.push(port.notify_frame("lease", lease.epoch, entry.lsn))
     return holder

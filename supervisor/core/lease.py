@@ -41,6 +41,8 @@ class Brain:
     version: str
     abilities: frozenset[str]
     queries: frozenset[str]
+    safe: bool
+    """It runs none of the author's code: it follows, serves reads of the state, and never leads."""
     sent: int
     """Last LSN that it has, or that is on its way to it; of a leading one, the last confirmed."""
     role: Role = Role.LOADING

@@ -66,6 +66,16 @@ def read_only(reason: str) -> bytes:
     )
 
 
+def helpless(reason: str) -> bytes:
+    return error(
+        "ReadOnly",
+        f"no brain can execute this: {reason}",
+        "this request did nothing; brain.state is served; mend the brain's code (`osupervisor"
+        " crashes ls`, `osupervisor logs`), it is tried again by itself; call again under the same"
+        " key",
+    )
+
+
 def overloaded(calls: int, size: int) -> bytes:
     return error(
         "Overloaded",

@@ -1,7 +1,8 @@
-"""Queries without a lease, while the log takes no records: any follower that has all of it. Pure.
+"""Queries without a lease, by any follower that has all of the log. Pure.
 
-They are executed in order, one by one, each answered at once. No record can be written meanwhile,
-so nothing can be blamed on a query: one that may have killed a brain waits for a lease.
+That is while the log takes no records, and reads of the state while no brain can hold the lease.
+They are executed in order, one by one, each answered at once. Nobody is blamed for a death here:
+a query that may have killed a brain waits for a lease.
 """
 
 from osupervisor.bridge import port_messages as port
@@ -23,20 +24,23 @@ def serve(context: Context) -> None:
     if reader is None:
         return
     room = context.limits.window - len(reader.reads)
-    calls = queue.remove_if(lambda call: _is_readable(context, call))
+    calls = queue.remove_if(lambda call: _is_readable(context, reader, call))
     queue.put_back(calls[room:])
     for call in calls[:room]:
         _read(context, reader, call)
 
 
-def _is_readable(context: Context, call: Call) -> bool:
+def _is_readable(context: Context, reader: Brain, call: Call) -> bool:
+    """A safe brain has the state, and knows none of the queries."""
+    if reader.safe and call.method != "state":
+        return False
     return not call.suspect and call.key not in context.fold.strikes
 
 
 def _reader(context: Context) -> Brain | None:
     """Whoever has the whole log, and room for more."""
     last, window = context.log.last, context.limits.window
-    for brain in context.brains.values():
+    for brain in sorted(context.brains.values(), key=lambda brain: brain.safe):
         if brain.role is Role.FOLLOWING and brain.sent == last and len(brain.reads) < window:
             return brain
     return None

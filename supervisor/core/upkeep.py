@@ -20,6 +20,9 @@ def pump(context: Context) -> None:
         reads.serve(context)
         return
     execution.grant(context)
+    if context.helpless and context.lease.state is LeaseState.VACANT:
+        _keep_house_helpless(context)
+        return
     timers = context.timers
     if timers and timers[0][0] <= context.now_us:
         admission.admit_due(context)
@@ -30,6 +33,23 @@ def pump(context: Context) -> None:
     if context.hold:
         _release(context)
     execution.deliver(context)
+
+
+def give_up(context: Context, reason: str) -> None:
+    """Refuse what needs a brain that executes. Casts and timers stay pending."""
+    if context.lease.state is not LeaseState.VACANT:
+        return
+    context.helpless = reason
+    for call in context.queue.remove_if(lambda call: call.method != "state"):
+        context.refuse_helpless(call)
+
+
+def _keep_house_helpless(context: Context) -> None:
+    """Reads and checkpoints, by the safe brain; nothing is delivered, and no timer fires."""
+    if not context.log.batch and (context.checkpoint_wanted or context.log.control_due):
+        _control(context)
+    if not context.log.batch:
+        reads.serve(context)
 
 
 def _control(context: Context) -> None:
@@ -60,7 +80,7 @@ def _idle(context: Context) -> bool:
 def want_fork(context: Context, brain: int) -> bool:
     """Have a follower with this id forked, unless another is to be already. False: nobody lives
     that it could be forked from."""
-    followers = any(view.streaming for view in context.brains.values())
+    followers = any(view.streaming and not view.safe for view in context.brains.values())
     if context.lease.state is LeaseState.VACANT and not followers:
         context.fork_wanted = 0
         return False
@@ -70,7 +90,8 @@ def want_fork(context: Context, brain: int) -> bool:
 
 def _fork(context: Context) -> None:
     """Fork the new follower from a follower, else from the primary when it is idle."""
-    source = next((brain for brain in context.brains.values() if brain.streaming), None)
+    living = context.brains.values()
+    source = next((brain for brain in living if brain.streaming and not brain.safe), None)
     if source is None:
         if context.log.batch or not _idle(context):
             return

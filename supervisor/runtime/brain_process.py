@@ -42,6 +42,8 @@ class BrainProcess:
     pidfd: int = -1
     watch: DeathWatch | None = None
     ready: bool = False
+    safe: bool = False
+    """It runs none of the author's code (safe_brain.py)."""
     loads: int = 0
     schema: dict[str, object] = field(default_factory=dict[str, object])
     version: str = ""

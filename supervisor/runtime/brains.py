@@ -57,6 +57,7 @@ class BrainEvents(Protocol):
     def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None: ...
     def brain_output(self, process: BrainProcess) -> None: ...
     def start_failed(self, process: BrainProcess) -> None: ...
+    def safe_brain_gone(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ class Brains:
                 "type": "worker",
                 "phase": "running" if process.ready else "starting",
                 "pid": process.pid,
-                "role": "primary" if process.id == holder else "standby",
+                "role": role_of(process, process.id == holder),
                 "children": [],
             }
             for process in self.by_id.values()
@@ -114,13 +115,29 @@ class Brains:
         if self.stopping:
             return
         wanted = 1 + self._population.standbys
-        if len(self.by_id) >= wanted or any(not each.ready for each in self.by_id.values()):
+        own = self.own()
+        if len(own) >= wanted or any(not each.ready for each in own):
             return
         brain = self._new_id()
-        if self.by_id and self._engine.core.want_fork(brain):
+        if own and self._engine.core.want_fork(brain):
             self._engine.wake()
             return
-        self._spawn_cold(brain)
+        self._spawn_cold(brain, self._forker)
+
+    def own(self) -> list[BrainProcess]:
+        """Those that run the author's code."""
+        return [process for process in self.by_id.values() if not process.safe]
+
+    def spawn_safe(self, forker: Forker) -> None:
+        """Start a safe brain, if there is none and nothing is being stopped."""
+        if len(self.by_id) == len(self.own()) and not self.stopping:
+            self._spawn_cold(self._new_id(), forker, safe=True)
+
+    def dismiss_safe(self) -> None:
+        """Ask the safe brain to end, if there is one."""
+        for process in self.by_id.values():
+            if process.safe:
+                process.port.send([port_messages.notify_frame("shutdown")])
 
     def refill_soon(self, delay_s: float = RESPAWN_DELAY_S) -> None:
         if self._refill is None and not self.stopping:
@@ -131,9 +148,10 @@ class Brains:
         self._next_id = brain + 1
         return brain
 
-    def _spawn_cold(self, brain: int) -> None:
+    def _spawn_cold(self, brain: int, forker: Forker, *, safe: bool = False) -> None:
         process, ends = brain_process.make(brain, self._loop, self)
-        if self._forker.spawn(brain, ends.descriptors()):
+        process.safe = safe
+        if forker.spawn(brain, ends.descriptors()):
             self._register(process)
             self._events.brain_made(process)
         else:
@@ -262,6 +280,7 @@ class Brains:
             version=process.version,
             abilities=frozenset(map(str, cast("list[object]", abilities or []))),
             queries=queries_of(process.schema),
+            safe=process.safe,
         )
         view = self._engine.core.brains.get(process.id)
         if view is not None and view.streaming and not process.ready:
@@ -318,7 +337,9 @@ class Brains:
         self._engine.ports.pop(process.id, None)
         process.was_primary = was_primary
         self._bury(process)
-        if process.pid and not process.ready and not self.stopping:
+        if process.safe:
+            self._events.safe_brain_gone()
+        elif process.pid and not process.ready and not self.stopping:
             self._events.start_failed(process)
         else:
             self.refill_soon()
@@ -382,6 +403,13 @@ def _doing(core: Core, cell: int) -> tuple[str, str] | None:
         if call.n == cell:
             return call.op, str(describe(call.key))
     return None
+
+
+def role_of(process: BrainProcess, is_primary: bool) -> str:
+    """What it is called in the tree, in reports and in the metrics."""
+    if process.safe:
+        return "safe"
+    return "primary" if is_primary else "standby"
 
 
 def _map(value: object) -> dict[str, object]:

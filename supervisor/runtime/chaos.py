@@ -76,7 +76,7 @@ class Chaos:
             return self._brains.by_id.get(primary.id) if primary is not None else None
         for view in self._engine.core.brains.values():
             process = self._brains.by_id.get(view.id)
-            if view is not primary and process is not None and process.ready:
+            if view is not primary and not view.safe and process is not None and process.ready:
                 return process
         return None
 

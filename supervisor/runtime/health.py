@@ -98,6 +98,8 @@ class Health:
         core, settings = self._engine.core, self._settings
         queue = core.context.queue
         found = ["the log takes no records"] if core.read_only else []
+        if core.context.helpless:
+            found.append("brains do not start")
         if any(each.quiet_s > settings.suspicion_s for each in self._silences.values()):
             found.append("a brain gives no sign of life")
         if len(queue) > settings.queue_share_max * queue.calls_max:

@@ -3,7 +3,8 @@
 nursery   started, started again when it ends; a target that can't be imported is said until
           somebody mends it
 adopted   brains of the last supervisor, handed a new port each
-deaths    of brains before `ready` count: too many of them lead down the ladder
+deaths    of brains before `ready` count, and imports that fail while none lives: too many of them
+          lead down the ladder, at whose end a safe brain answers the operator
 """
 
 import asyncio
@@ -23,10 +24,12 @@ from osupervisor.supervisor.runtime.loading import Loading, UnknownDamage
 from osupervisor.supervisor.runtime.nursery import Nursery
 from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.post_mortem import Say
+from osupervisor.supervisor.runtime.safe_brain import SafeBrain
+from osupervisor.supervisor.tree.backoff import Backoff
 from osupervisor.supervisor.tree.cause import SHUTDOWN
 from osupervisor.supervisor.tree.child import Handle, Init
 from osupervisor.supervisor.tree.exit_status import status_cause
-from osupervisor.supervisor.tree.ladder import Ladder
+from osupervisor.supervisor.tree.ladder import Attempt, Ladder
 
 OUTPUT_READ_BYTES = 65_536
 """Read at a time from a brain's output: what is more waits in the pipe, and the brain drops it."""
@@ -61,11 +64,18 @@ class Keeper:
         self._history = history
         self._init: Init | None = None
         self._head_start = head_start
+        supervision = settings.supervision
         self.ladder = Ladder(
             random.random,
             failures_max=settings.brain.start_failures_max,
             failures_period_s=settings.brain.start_failures_period_s,
+            backoff=Backoff(supervision.backoff_initial_s, supervision.backoff_max_s),
         )
+        self.safe_brain = SafeBrain(hash_seed, self._open_output, loop, say)
+
+    def manage(self, brains: Brains) -> None:
+        """The brains that are kept; they know their keeper first."""
+        self.brains = self.safe_brain.brains = brains
 
     # --- those that outlived the last supervisor
 
@@ -103,7 +113,7 @@ class Keeper:
         started, self._head_start = self._head_start, None
         wanted = (self._settings.target, self._settings.root, str(self._hash_seed))
         if started is None or (started.target, started.root, started.hash_seed) != wanted:
-            output = nursery_process.open_log(Path(self._settings.data))
+            output = self._open_output()
             try:
                 started = nursery_process.start(*wanted, output)
             finally:
@@ -112,6 +122,9 @@ class Keeper:
         self._init = init
         init.ready()
         return self.nursery
+
+    def _open_output(self) -> int:
+        return nursery_process.open_log(Path(self._settings.data))
 
     def nursery_ready(self, version: str) -> None:
         self._say("info", "nursery.ready", code_version=version)
@@ -123,6 +136,8 @@ class Keeper:
         reason = lines[-1] if lines else "the nursery failed without a word"
         self._say("error", "nursery.failed", reason=reason, traceback=traceback)
         self._events.target_failed(reason, traceback)
+        if not self.brains.own():
+            self._step(reason)
 
     def nursery_ended(self, status: int) -> None:
         asked = self.nursery is not None and self.nursery.asked_to_end
@@ -142,13 +157,16 @@ class Keeper:
     # --- what happens to brains
 
     def brain_made(self, process: BrainProcess) -> None:
-        """Heart keeps what the next supervisor needs to take this brain over."""
+        """Heart keeps what the next supervisor needs to take this brain over. A safe one is ended
+        by that, as its pidfd stands alone."""
+        if process.safe:
+            return
         notify = self._notify()
         notify.store(adoption.store_name(process.id, "line"), process.line.fileno())
         notify.store(adoption.store_name(process.id, "hot"), process.hot_fd)
 
     def brain_identified(self, process: BrainProcess) -> None:
-        self._notify().store(adoption.store_name(process.id, "pidfd"), process.pidfd)
+        self._notify().store(adoption.store_name(process.id, adoption.PIDFD), process.pidfd)
         timeout_s = self._settings.brain.start_timeout_s
         self._loop.call_later(timeout_s, self._check_started, process, process.loads)
 
@@ -159,8 +177,11 @@ class Keeper:
         self.brains.kill(process, Verdict("it was not ready in time"))
 
     def brain_ready(self, process: BrainProcess) -> None:
-        self.ladder.ready(self._loop.time())
         self._say("info", "brain.ready", brain=process.id, pid=process.pid)
+        if process.safe:
+            return
+        self.ladder.ready(self._loop.time())
+        self._loading.skip_newest = self.ladder.rung.checkpoint
         if process.loads:
             self._events.brain_loaded()
 
@@ -212,7 +233,7 @@ class Keeper:
         self._events.brain_said(process, data)
 
     def start_failed(self, process: BrainProcess) -> None:
-        attempt = self.ladder.failed(self._loop.time())
+        attempt = self._step(f"brains die before they are ready, the last was {process.pid}")
         self._say(
             "error",
             "brain.start_failed",
@@ -221,8 +242,34 @@ class Keeper:
             rung=attempt.rung.name,
             delay_s=attempt.delay_s,
         )
+        if attempt.is_new_rung or attempt.delay_s:
+            self._loop.call_later(max(attempt.delay_s, RESPAWN_DELAY_S), self._try_again)
+        else:
+            self.brains.refill_soon()
+
+    def _step(self, reason: str) -> Attempt:
+        """A start has failed: perhaps it is time for the next rung. On the last one nothing more
+        is left to try but the code, mended."""
+        attempt = self.ladder.failed(self._loop.time())
         self._loading.skip_newest = attempt.rung.checkpoint
-        self.brains.refill_soon(max(attempt.delay_s, RESPAWN_DELAY_S))
+        if attempt.is_new_rung:
+            self._say("error", "ladder.down", rung=attempt.rung.name, reason=reason)
+            self._events.brains_dont_start(reason)
+        if attempt.rung.is_readonly and not any(each.ready for each in self.brains.own()):
+            self._events.gave_up(reason)
+            self.safe_brain.want()
+        return attempt
+
+    def _try_again(self) -> None:
+        """With what the code is now, where no brain lives that runs what it was."""
+        self.ladder.started(self._loop.time())
+        if self.nursery is not None and self.nursery.ready and not self.brains.own():
+            self.nursery.stop()  # the next one imports anew, and its `ready` brings a brain
+        else:
+            self.brains.refill_soon()
+
+    def safe_brain_gone(self) -> None:
+        self.safe_brain.gone()
 
 
 class KeeperEvents(Protocol):
@@ -231,6 +278,8 @@ class KeeperEvents(Protocol):
     def target_failed(self, reason: str, traceback: str) -> None: ...
     def target_imported(self) -> None: ...
     def brain_loaded(self) -> None: ...
+    def brains_dont_start(self, reason: str) -> None: ...
+    def gave_up(self, reason: str) -> None: ...
     def log_damaged(self, reason: str) -> None: ...
     def brain_buried(self, process: BrainProcess, was_primary: bool) -> None: ...
     def brain_said(self, process: BrainProcess, data: bytes) -> None: ...

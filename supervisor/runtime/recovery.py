@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osupervisor.config.settings import Settings
+from osupervisor.supervisor.core.context import Limits
+from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.fold import Fold
 from osupervisor.supervisor.runtime.head_start import HASH_SEED_FILE
 from osupervisor.vault_store.checkpoint import CheckpointStore
@@ -68,6 +70,29 @@ def recover(data: Path, settings: Settings) -> Recovered:
         segment_bytes_max=settings.wal.segment_bytes_max,
     )
     return Recovered(fold, storage, writer, boot_id, view, since_control, newest)
+
+
+def new_core(settings: Settings, recovered: Recovered) -> Core:
+    """The core over what was recovered."""
+    limits = Limits(
+        window=settings.window,
+        queue_max=settings.queue_max,
+        queue_bytes_max=settings.queue_bytes_max,
+        op_timeout_us=int(settings.op.timeout_s * 1e6),
+        wait_timeout_us=int(settings.op.wait_timeout_s * 1e6),
+        strikes_max=settings.op.strikes_max,
+        checkpoint_level=settings.checkpoint.level,
+    )
+    return Core(
+        recovered.fold,
+        always=settings.durability == "always",
+        boot=int.from_bytes(recovered.boot_id[:8], "big"),
+        seed=secrets.randbits(64),
+        limits=limits,
+        ring_bytes_max=settings.wal.retained_bytes_max,
+        since_control=recovered.since_control,
+        newest=recovered.newest,
+    )
 
 
 def _fold(fold: Fold, view: LogView, data: Path) -> int:

@@ -6,7 +6,6 @@ stop: no new calls, those in flight, a last checkpoint, brains, nursery, vault, 
 
 import asyncio
 import os
-import secrets
 from pathlib import Path
 from typing import cast
 
@@ -14,8 +13,6 @@ from osupervisor.bridge import line
 from osupervisor.bridge.errors import BridgeError
 from osupervisor.config.settings import Settings
 from osupervisor.supervisor.core import outcome as outcomes
-from osupervisor.supervisor.core.context import Limits
-from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.fold import split_commit
 from osupervisor.supervisor.core.outbox import (
     Action,
@@ -33,7 +30,7 @@ from osupervisor.supervisor.runtime import allocator, application, methods, reco
 from osupervisor.supervisor.runtime.allocator import Slack
 from osupervisor.supervisor.runtime.application import Beat, Part
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
-from osupervisor.supervisor.runtime.brains import Brains, Population
+from osupervisor.supervisor.runtime.brains import Brains, Population, role_of
 from osupervisor.supervisor.runtime.chaos import Chaos
 from osupervisor.supervisor.runtime.clock import LogClock
 from osupervisor.supervisor.runtime.connection import Serving
@@ -115,7 +112,7 @@ class Service:
 
     def _wire_log(self, recovered: Recovered) -> None:
         settings, loop = self.settings, self.loop
-        self.core = _core(settings, recovered)
+        self.core = recovery.new_core(settings, recovered)
         self.disk = Disk(
             recovered.storage,
             recovered.writer,
@@ -159,7 +156,7 @@ class Service:
         )
         population = Population(settings.brain.standbys, settings.brain.start_timeout_s)
         self.brains = Brains(self.engine, loop, self.keeper, self.keeper, population)
-        self.keeper.brains = self.brains
+        self.keeper.manage(self.brains)
         self.health = Health(
             settings.health,
             settings.brain.memory_bytes_max,
@@ -174,6 +171,7 @@ class Service:
     def _wire_clients(self, inheritance: Inheritance, token: str) -> None:
         settings, loop = self.settings, self.loop
         self.status = Status(self.engine, self.brains, self.health, self.vault, self.history)
+        self.status.rung = lambda: self.keeper.ladder.rung.name
         self.letters = DeadLetters(self._data / "deadletter", settings.deadletter.kept)
         parts = methods.Parts(
             engine=self.engine,
@@ -285,6 +283,7 @@ class Service:
         if self.core.primary is not None and not self.core.read_only and not self.refused:
             await self._last_checkpoint()
         self.brains.stopping = True
+        self.keeper.safe_brain.release()
         self.core.retire()  # not before: until here a standby may have to finish what is in flight
         self.engine.turn()
         await self.tree.stop()
@@ -370,6 +369,8 @@ class Service:
             self._schema = process.schema
             self.vault.code_version = process.version
             self.loop.call_soon(self._say_granted, brain, process.pid, epoch)
+        self.keeper.safe_brain.release()
+        self.status.warnings.pop("start", None)
         self.brains.refill_soon()
 
     def _say_granted(self, brain: int, pid: int, epoch: int) -> None:
@@ -469,6 +470,16 @@ class Service:
         if self.core.primary is None:
             self.refuse(reason)
 
+    def brains_dont_start(self, reason: str) -> None:
+        self.status.warnings["start"] = reason
+
+    def gave_up(self, reason: str) -> None:
+        """Nothing is left to try: what can be answered without the author's code is answered."""
+        brain, heart = self.settings.supervision, self.settings.heart
+        self.core.give_up(reason)
+        self.engine.wake()
+        self._notify().extend(heart.start_timeout_s + 2 * brain.backoff_max_s)
+
     def brain_loaded(self) -> None:
         """From files: whatever was damaged is no longer in the way of a start."""
         self.status.warnings.pop("log", None)
@@ -477,7 +488,7 @@ class Service:
         sample = self.health.samples.get(process.id)
         report = self.post_mortem.bury(
             process,
-            "primary" if was_primary else "standby",
+            role_of(process, was_primary),
             0 if sample is None else sample.rss_bytes,
             self.core.context.log.last,
             self.core.context.fold.epoch,
@@ -498,25 +509,3 @@ class Service:
             self._say("error", "log.trouble", reason=why)
         else:
             self._say("info", "log.healed")
-
-
-def _core(settings: Settings, recovered: Recovered) -> Core:
-    limits = Limits(
-        window=settings.window,
-        queue_max=settings.queue_max,
-        queue_bytes_max=settings.queue_bytes_max,
-        op_timeout_us=int(settings.op.timeout_s * 1e6),
-        wait_timeout_us=int(settings.op.wait_timeout_s * 1e6),
-        strikes_max=settings.op.strikes_max,
-        checkpoint_level=settings.checkpoint.level,
-    )
-    return Core(
-        recovered.fold,
-        always=settings.durability == "always",
-        boot=int.from_bytes(recovered.boot_id[:8], "big"),
-        seed=secrets.randbits(64),
-        limits=limits,
-        ring_bytes_max=settings.wal.retained_bytes_max,
-        since_control=recovered.since_control,
-        newest=recovered.newest,
-    )

@@ -1,6 +1,7 @@
 """What the service says of itself: the nested map of `system.status` and `status --json`."""
 
 import os
+from collections.abc import Callable
 from importlib.metadata import version
 
 from osupervisor.supervisor.core.lease import Brain
@@ -21,6 +22,8 @@ class Status:
     ) -> None:
         self.heart_pid = os.getppid()
         self.stopping = False
+        self.rung: Callable[[], str] = lambda: ""
+        """Where on the ladder a brain would start now."""
         self.warnings: dict[str, str] = {}
         """What is wrong beside the log's own trouble, by subject; out again when it is well."""
         self._engine = engine
@@ -33,7 +36,7 @@ class Status:
         if self.stopping:
             return "stopping"
         core = self._engine.core
-        if core.read_only:
+        if core.read_only or core.context.helpless:
             return "readonly"
         return "ready" if core.primary is not None else "starting"
 
@@ -45,7 +48,8 @@ class Status:
             "state": self.state(),
             "health": self._health.verdict(),
             "complaints": self._health.complaints(),
-            "reason": context.trouble or next(iter(self.warnings.values()), ""),
+            "reason": self._reason(),
+            "rung": self.rung(),
             "epoch": fold.epoch,
             "version": VERSION,
             "lsn": log.last,
@@ -73,10 +77,15 @@ class Status:
             },
         }
 
+    def _reason(self) -> str:
+        """The most pressing one of what is wrong."""
+        context = self._engine.core.context
+        return context.trouble or context.helpless or next(iter(self.warnings.values()), "")
+
     def _standby(self) -> dict[str, object] | None:
         for brain in self._engine.core.brains.values():
             process = self._brains.by_id.get(brain.id)
-            if brain.streaming and process is not None and process.ready:
+            if brain.streaming and not brain.safe and process is not None and process.ready:
                 lag = max(0, self._engine.core.context.log.last - process.reader.lsn())
                 return {**self._brain(brain), "lag_records": lag}
         return None

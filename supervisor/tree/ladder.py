@@ -2,27 +2,27 @@
 
 The top of the tree does not give up and die. Each rung is another way to start:
 
-    rung               what is started                                   today
-    -----------------  ------------------------------------------------  -----
-    same code          what ran before, from the newest checkpoint       yes
-    permanent release  the last release that was made permanent          no
-    older checkpoint   the same code, from the checkpoint before that    yes
-    read-only          a safe brain that answers queries and the         yes
-                       operator, and executes nothing
+    rung               what is started
+    -----------------  --------------------------------------------------------------
+    same code          the code as it is, from the newest checkpoint
+    older checkpoint   the same, from the checkpoint before that
+    read-only          as on the first rung; and beside it a safe brain, which answers
+                       the operator and executes nothing, until one is ready
 
-The rungs are data: a tuple of Rung. Only brains that die before they are ready count
-(a death while serving is a change of lease). More than `failures_max` of them within
-`failures_period_s` on one rung, and the next rung is tried, at once and with a clean
-slate. On the last rung it stays, for as long as it takes.
+The rungs are data: a tuple of Rung. Only brains that die before they are ready count, and imports
+that fail while no brain lives (a death while serving is a change of lease). More than
+`failures_max` of them within `failures_period_s` on one rung, and the next rung is tried, at once
+and with a clean slate. On the last rung it stays, for as long as it takes.
 
     event    rung                                        next start
     -------  ------------------------------------------  -------------------------------
     failed   the same, or the next where it is too much  after its backoff; at once on a
                                                          new rung, and the first time
-    ready    the same                                    -
-    reset    the first: the operator, or a new release   at once
+    ready    the same; from read-only the first          -
+    reset    the first: the operator, or new code        at once
 
-A ready brain does not climb back by itself: what made the rungs above fail is still there.
+A ready brain does not climb back by itself: what made the rungs above fail is still there. Not so
+on read-only, which tries what the first rung tries: whatever it was has been mended.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ class Rung:
     """One way to start. `name` is what status and logs call it.
 
     `checkpoint`: 0 is the newest, 1 the one before it, and so on.
-    `is_readonly`: nothing is executed on it.
+    `is_readonly`: until a brain is ready nothing is executed, and a safe brain answers reads.
     """
 
     name: str
@@ -54,6 +54,7 @@ RUNGS = (
     Rung("older checkpoint", checkpoint=1),
     Rung("read-only", is_readonly=True),
 )
+LAST_RUNG = RUNGS[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ class Ladder:
         """A brain became ready on this rung: the next failure is a first one again."""
         self._waiting.drop(self.rung.name, now)
         self._tries = 0
+        if self.rung.is_readonly:
+            self.reset()
 
     def reset(self) -> None:
         """Back to the first rung: the operator has mended something, or there is new code."""

@@ -145,12 +145,16 @@ class Rig:
         )
         return self.asked
 
-    def ready(self, brain: int, lsn: int | None = None, epoch: int | None = None) -> None:
+    def ready(
+        self, brain: int, lsn: int | None = None, epoch: int | None = None, *, safe: bool = False
+    ) -> None:
         """A brain says that it is at `lsn`, by default the log's end."""
         at = len(self.log) if lsn is None else lsn
         of = self.context.fold.epoch_at(at) if epoch is None else epoch
         assert of is not None
-        self.core.ready(brain, at, of, version="v", abilities=frozenset(), queries=QUERIES)
+        self.core.ready(
+            brain, at, of, version="v", abilities=frozenset(), queries=QUERIES, safe=safe
+        )
         self.turn()
 
     def respond(

@@ -4,9 +4,9 @@ from typing import Any
 
 from osupervisor.bridge import packing
 from osupervisor.bridge.port_messages import READ_ID_MIN
-from osupervisor.supervisor.core.outbox import KillBrain
+from osupervisor.supervisor.core.outbox import BeginCheckpoint, ForkBrain, KillBrain
 from osupervisor.wal.record import Kind
-from tests.supervisor.core.rig import Rig, small
+from tests.supervisor.core.rig import Rig, cast, effects, small
 
 RESULT = b"\xc0\x05"
 
@@ -165,3 +165,81 @@ def test_an_answer_that_nobody_asked_for_is_dropped() -> None:
     rig.core.read_done(2, READ_ID_MIN + 99, RESULT)
     rig.turn()
     assert not rig.asker.answers
+
+
+def _helpless() -> Rig:
+    """A service whose brains do not start, with the safe brain 7."""
+    rig = Rig()
+    rig.core.give_up("they die")
+    rig.ready(7, safe=True)
+    return rig
+
+
+def test_without_a_brain_that_executes_ops_and_queries_are_refused_with_the_reason() -> None:
+    rig = Rig()
+    waiting = [rig.call("add", key="k"), rig.call("read")]
+    rig.turn()
+    rig.core.give_up("they die")
+    later = [rig.call("add"), rig.call("read")]
+    rig.turn()
+    for call in (*waiting, *later):
+        assert rig.code(call) == "ReadOnly"
+        assert "they die" in rig.error(call)["message"]
+        assert "brain.state" in rig.error(call)["hint"]
+
+
+def test_the_safe_brain_serves_reads_of_the_state_and_never_gets_the_lease() -> None:
+    rig = _helpless()
+    state = rig.call("brain.state", path=["hits"])
+    rig.turn()
+    ((brain, message_id, params),) = _reads(rig)
+    assert (brain, params) == (7, [["hits"]])
+    rig.core.read_done(7, message_id, RESULT)
+    rig.turn()
+    assert rig.asker.answers == {state: RESULT}
+    assert rig.core.primary is None and rig.context.fold.epoch == 0
+
+
+def test_the_safe_brain_writes_checkpoints_and_is_forked_by_nobody() -> None:
+    rig = _helpless()
+    rig.core.want_checkpoint()
+    rig.turn()
+    (begun,) = rig.acted(BeginCheckpoint)
+    assert begun.brain == 7
+    assert not rig.core.want_fork(8)
+
+
+def test_a_brain_that_starts_after_all_ends_the_helplessness() -> None:
+    rig = _helpless()
+    rig.ready(8)
+    call = rig.call("add", key="k")
+    rig.turn()
+    assert rig.core.primary is not None and rig.core.primary.id == 8
+    rig.respond(1)
+    rig.turn()
+    assert rig.code(call) == ""
+    assert rig.core.want_fork(9)
+    rig.turn()
+    assert [each.source for each in rig.acted(ForkBrain)] == [8]
+
+
+def test_timers_wait_out_the_helplessness() -> None:
+    rig = Rig()
+    rig.ready(1)
+    rig.call("add", key="k")
+    rig.turn()
+    rig.respond(1, effects=effects(cast("late")))
+    rig.core.died(1, 0, blame=False)
+    rig.turn()
+    rig.core.give_up("they die")
+    rig.turn()
+    assert rig.context.fold.pending and not rig.context.queue
+    rig.ready(2)
+    assert "late" in str(rig.take(2))
+
+
+def test_giving_up_while_somebody_holds_the_lease_changes_nothing() -> None:
+    rig = Rig()
+    rig.ready(1)
+    rig.core.give_up("standbys die")
+    assert not rig.context.helpless

@@ -82,6 +82,14 @@ def test_ready_does_not_climb_back_and_reset_does() -> None:
     assert ladder.rung.name == "same code"
 
 
+def test_ready_on_the_last_rung_leads_back_to_the_first() -> None:
+    """It tries what the first one tries: what made that fail is mended."""
+    ladder = _ladder(failures_max=0)
+    assert [ladder.failed(0.0).rung for _ in range(2)][-1].is_readonly
+    ladder.ready(1.0)
+    assert ladder.rung.name == "same code"
+
+
 def test_more_rungs_are_data() -> None:
     rungs = (
         Rung("same code"),
@@ -112,7 +120,7 @@ def test_it_only_goes_down_one_rung_at_a_time_and_only_after_a_failure(
             assert 0.0 <= attempt.delay_s <= 30.0
         elif event == "ready":
             ladder.ready(now)
-            assert RUNGS.index(ladder.rung) == before
+            assert RUNGS.index(ladder.rung) == (0 if RUNGS[before].is_readonly else before)
         else:
             ladder.reset()
             assert RUNGS.index(ladder.rung) == 0
