@@ -12,6 +12,7 @@ from typing import Final
 
 from osupervisor.wal import segment
 from osupervisor.wal.segment import (
+    SEGMENT_HEADER_SIZE,
     SUFFIX,
     TMP_SUFFIX,
     TORN_SUFFIX,
@@ -52,8 +53,28 @@ def place(
     It takes room for `allocated` bytes at least. Durable when it returns. When something fails
     (OSError), the log is as it was or has the new segment whole.
     """
-    name = segment_name(first_lsn)
-    tmp = name + TMP_SUFFIX
+    file = prepare(storage, boot_id, allocated, first_lsn, records)
+    try:
+        reveal(storage, first_lsn)
+        storage.sync_dir()
+    except OSError:
+        file.close()
+        with contextlib.suppress(OSError):
+            remove_tmp(storage, first_lsn)
+        raise
+    end = SEGMENT_HEADER_SIZE + sum(map(len, records))
+    return Placed(file, first_lsn, first_lsn + len(records) - 1, end)
+
+
+def prepare(
+    storage: Storage,
+    boot_id: bytes,
+    allocated: int,
+    first_lsn: int,
+    records: Sequence[bytes],
+) -> LogFile:
+    """The segment under a name that no reader looks at, its bytes durable. Raises OSError."""
+    tmp = segment_name(first_lsn) + TMP_SUFFIX
     data = b"".join((segment.encode_header(SegmentHeader(first_lsn, boot_id)), *records))
     remove_if_there(storage, tmp)
     file = storage.create(tmp)
@@ -61,15 +82,24 @@ def place(
         file.allocate(max(allocated, len(data)))
         write_all(file, 0, data)
         file.sync()
-        _set_aside(storage, name)
-        storage.rename(tmp, name)
-        storage.sync_dir()
     except OSError:
         file.close()
         with contextlib.suppress(OSError):
             storage.remove(tmp)
         raise
-    return Placed(file, first_lsn, first_lsn + len(records) - 1, len(data))
+    return file
+
+
+def reveal(storage: Storage, first_lsn: int) -> None:
+    """Give a prepared segment its own name; durable with the next `sync_dir`. Raises OSError."""
+    name = segment_name(first_lsn)
+    _set_aside(storage, name)
+    storage.rename(name + TMP_SUFFIX, name)
+
+
+def remove_tmp(storage: Storage, first_lsn: int) -> None:
+    """Remove a prepared segment that has no name of its own yet, if there is one."""
+    remove_if_there(storage, segment_name(first_lsn) + TMP_SUFFIX)
 
 
 def retire(storage: Storage, first_lsn: int) -> None:

@@ -1,8 +1,9 @@
 """The end of the log: whole batches appended to the segment that this process made.
 
 Rules: one write per batch; a process writes only to segments that it created itself (`reopen` in
-`recover` makes the first); a full segment is made durable before its successor exists; after a
-failure the writer takes nothing more, and `reopen` makes another one.
+`recover` makes the first); what lies before a segment's first record is durable before that segment
+exists (`succession` makes it beside the appends, `_rotate` at once); after a failure the writer
+takes nothing more, and `reopen` makes another one.
 
 `append` puts records into the kernel: they survive the death of any process. They are durable
 when a `SyncTarget` taken after the append has run, perhaps in a thread, and `note_durable` says so
@@ -18,11 +19,16 @@ from typing import Final, NoReturn
 from osupervisor.wal import hint
 from osupervisor.wal.errors import AppendFailed, SealFailed, TruncateFailed
 from osupervisor.wal.hint import Hint
-from osupervisor.wal.placement import Placed, place
+from osupervisor.wal.placement import Placed, place, reveal, write_all
 from osupervisor.wal.segment import SEGMENT_HEADER_SIZE, segment_name
 from osupervisor.wal.storage import LogFile, Storage
+from osupervisor.wal.succession import Naming, Succession
 
 SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
+SUCCESSION_SHARE: Final = 0.875
+"""So full a segment is when its successor is made ready: time enough before it is full."""
+SUCCESSION_PATIENCE: Final = 2
+"""So many times its size a segment may have while its successor is not ready."""
 
 # Each mark is a control record or a segment's start: enough of them for the oldest checkpoint.
 _MARKS_MAX: Final = 1024
@@ -34,10 +40,13 @@ class SyncTarget:
 
     lsn: int
     _file: LogFile
+    _naming: Naming | None
 
     def run(self) -> None:
         """Make it durable; blocks. Raises OSError: then nothing more may be acknowledged."""
         self._file.sync()
+        if self._naming is not None and not self._naming.is_durable:
+            self._naming.finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ class Writer:
         self._bytes_appended = 0
         self._marks = deque([Mark(first.last_lsn + 1, 0)], maxlen=_MARKS_MAX)
         self._control: Hint | None = None
+        self._succession: Succession | None = None
+        self._naming: Naming | None = None
         self._failed = False
 
     @property
@@ -97,6 +108,12 @@ class Writer:
         """An append or a seal has failed: only `abandon` is left."""
         return self._failed
 
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether it is time for a succession, and none is under way."""
+        share = SUCCESSION_SHARE * self._segment_bytes_max
+        return self._end > share and self._succession is None and not self._failed
+
     def bytes_since(self, lsn: int) -> int:
         """Bytes appended since record `lsn`, that one included.
 
@@ -119,7 +136,7 @@ class Writer:
         assert first_lsn == self._last_lsn + 1, (first_lsn, self._last_lsn)
         assert not self._failed, "append after a failure: reopen first"
         data = b"".join(records)
-        if self._end + len(data) > self._segment_bytes_max and self._end > SEGMENT_HEADER_SIZE:
+        if self._end + len(data) > self._limit() and self._end > SEGMENT_HEADER_SIZE:
             self._rotate()
         written = 0
         try:
@@ -131,6 +148,8 @@ class Writer:
         self._end += len(data)
         self._last_lsn += len(records)
         self._bytes_appended += len(data)
+        if self._succession is not None:
+            self._succession.tail.append(data)
 
     def append_control(self, record: bytes, lsn: int) -> None:
         """Append a control record by itself; a start will begin with it once it is durable.
@@ -156,7 +175,52 @@ class Writer:
 
     def sync_target(self) -> SyncTarget:
         """Everything appended so far, to be made durable by its `run`, perhaps in a thread."""
-        return SyncTarget(self._last_lsn, self._file)
+        return SyncTarget(self._last_lsn, self._file, self._naming)
+
+    def succession(self) -> Succession:
+        """Begin one: `run` it, perhaps in a thread, then call `note_durable` and `succeed`.
+
+        It is a sync as well, and there may be no other between its begin and `succeed`: what that
+        made durable in this segment would count no more.
+        """
+        assert self._succession is None, "one at a time"
+        assert not self._failed
+        self._succession = Succession(
+            self.sync_target(), self._storage, self._boot_id, self._segment_bytes_max, self._end
+        )
+        self._marks.append(Mark(self._last_lsn + 1, self._bytes_appended))
+        return self._succession
+
+    def succeed(self, succession: Succession) -> None:
+        """Go on in the successor that was made ready. One that failed or is late is let go of.
+
+        Raises AppendFailed when it isn't known whether the successor has its name: reopen.
+        """
+        if self._failed or succession is not self._succession:
+            succession.discard()
+            return
+        self._succession = None
+        file, tail = succession.file, b"".join(succession.tail)
+        if file is None:
+            return
+        try:
+            write_all(file, SEGMENT_HEADER_SIZE, tail)
+        except OSError:
+            succession.discard()
+            return
+        first_lsn = succession.lsn + 1
+        try:
+            reveal(self._storage, first_lsn)
+        except OSError as error:
+            self._failed = True
+            file.close()
+            raise AppendFailed(0, f"no new segment: {error}") from error
+        self._naming = Naming(self._storage, self._file, self._end)
+        if self._control is not None and self._control.lsn > succession.lsn:
+            offset = SEGMENT_HEADER_SIZE + self._control.offset - succession.end
+            self._control = Hint(first_lsn, offset, self._control.lsn)
+        self._file, self._segment_lsn = file, first_lsn
+        self._end = SEGMENT_HEADER_SIZE + len(tail)
 
     def close(self) -> None:
         """Seal the segment: durable, without preallocated bytes. Raises SealFailed."""
@@ -164,14 +228,29 @@ class Writer:
             if not self._failed:
                 self._seal()
         finally:
-            self._file.close()
+            self._close()
 
     def abandon(self) -> None:
         """Let go of the file as it is, after a failure or in favour of a reopened writer."""
         self._failed = True
+        self._close()
+
+    def _close(self) -> None:
+        if self._succession is not None:
+            self._succession.discard()
+            self._succession = None
+        if self._naming is not None:
+            self._naming.old.close()
         self._file.close()
 
+    def _limit(self) -> int:
+        """While a succession is under way the segment may grow beyond its size, within reason."""
+        patience = 1 if self._succession is None else SUCCESSION_PATIENCE
+        return self._segment_bytes_max * patience
+
     def _rotate(self) -> None:
+        """The same as a succession, at once: where there was none, or it takes too long."""
+        self._succession = None
         self._seal()
         first_lsn = self._last_lsn + 1
         try:
@@ -180,7 +259,7 @@ class Writer:
             self._failed = True
             raise AppendFailed(0, f"no new segment: {error}") from error
         self._file.close()
-        self._file = placed.file
+        self._file, self._naming = placed.file, None
         self._segment_lsn = first_lsn
         self._end = placed.end
         self._marks.append(Mark(first_lsn, self._bytes_appended))
@@ -189,7 +268,7 @@ class Writer:
         with contextlib.suppress(OSError):  # zeros left at the end do no harm
             self._file.truncate(self._end)
         try:
-            self._file.sync()
+            self.sync_target().run()
         except OSError as error:
             self._failed = True
             raise SealFailed(f"{self.segment} can't be synced: {error}") from error

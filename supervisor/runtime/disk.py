@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from osupervisor.wal.errors import TruncateFailed
+from osupervisor.wal.errors import AppendFailed, TruncateFailed
 from osupervisor.wal.recover import reopen
 from osupervisor.wal.storage import Storage
 from osupervisor.wal.writer import Writer
@@ -57,20 +57,31 @@ class Disk:
             self.bytes_appended += len(record)
 
     def sync(self, done: Callable[[int], None], failed: Callable[[str], None]) -> None:
-        """Make all that is appended durable; then `done(lsn)` or `failed(why)` on the loop."""
-        target = self.writer.sync_target()
+        """Make all that is appended durable; then `done(lsn)` or `failed(why)` on the loop.
+
+        Where the segment is nearly full the thread also makes the next one ready.
+        """
+        writer = self.writer
+        succession = writer.succession() if writer.is_nearly_full else None
+        target = succession or writer.sync_target()
         self.busy = True
         self.syncs += 1
 
         def finished(future: "asyncio.Future[None]") -> None:
             self.busy = False
             error = future.exception()
-            if error is None:
-                if not self.writer.failed:
-                    self.writer.note_durable(target.lsn)
-                done(target.lsn)
-            else:
+            if error is not None:
                 failed(f"fdatasync: {error}")
+                return
+            if not writer.failed:
+                writer.note_durable(target.lsn)
+            try:
+                if succession is not None:
+                    writer.succeed(succession)
+            except AppendFailed as failure:
+                failed(str(failure))
+                return
+            done(target.lsn)
 
         self._loop.run_in_executor(self._thread, target.run).add_done_callback(finished)
 

@@ -114,7 +114,7 @@ class Engine:
                 self._stream_timer = self._loop.call_later(STREAM_S, self._stream)
         if core.out.answers:
             self._answer()
-        if core.context.log.sync_wanted:
+        if core.context.log.sync_wanted or self.disk.writer.is_nearly_full:
             self.sync()
 
     def _send(self, brain: Brain) -> None:

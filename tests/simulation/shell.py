@@ -22,6 +22,7 @@ from osupervisor.wal import record as wal_record
 from osupervisor.wal.errors import AppendFailed, ReopenFailed, TruncateFailed, WalError
 from osupervisor.wal.record import Kind
 from osupervisor.wal.recover import LogView, read_log, reopen
+from osupervisor.wal.succession import Succession
 from osupervisor.wal.writer import SyncTarget, Writer
 from tests.simulation import bounds
 from tests.simulation.crowd import Crowd
@@ -40,7 +41,7 @@ class Shell:
         self._scene = scene
         self._crowd = crowd
         self._population = population
-        self._syncing: SyncTarget | None = None
+        self._syncing: SyncTarget | Succession | None = None
         view = read_log(scene.disk)
         self.found = view.raw(1)
         fold, since_control = _fold(view, scene.sizes.memory)
@@ -151,7 +152,8 @@ class Shell:
     def begin_sync(self) -> None:
         log = self.core.context.log
         if self._syncing is None and not self.core.read_only and log.last > log.durable:
-            self._syncing = self._writer.sync_target()
+            full = self._writer.end > SEGMENT_BYTES // 2 and self._scene.rng.random() < 0.5
+            self._syncing = self._writer.succession() if full else self._writer.sync_target()
 
     def end_sync(self) -> None:
         if self._syncing is None:
@@ -163,9 +165,19 @@ class Shell:
         except OSError as error:
             self.core.sync_failed(str(error))
         else:
-            self._writer.note_durable(target.lsn)
-            self.core.synced(target.lsn)
+            self._synced(target)
         self._carry_out()
+
+    def _synced(self, target: SyncTarget | Succession) -> None:
+        if not self._writer.failed:
+            self._writer.note_durable(target.lsn)
+        if isinstance(target, Succession):
+            try:
+                self._writer.succeed(target)
+            except AppendFailed as error:
+                self.core.sync_failed(str(error))
+                return
+        self.core.synced(target.lsn)
 
     def heal(self) -> None:
         if not self.core.read_only or self._syncing is not None:

@@ -53,14 +53,18 @@ def run(case: Case) -> None:
 
 
 def live(disk: Disk, owed: Owed, rng: random.Random) -> None:
-    """A life with all in it: start, appends, syncs, rotations, control records, healing; an end
-    at any turn, in any mode, or an orderly one.
+    """A life with all in it: start, appends, syncs, rotations, successions, control records,
+    healing; an end at any turn, in any mode, or an orderly one.
     """
     session = Session(disk, owed, epoch=1)
     for turn in range(rng.randint(4, 12)):
+        if rng.random() < 0.3:
+            session.begin_succession()
         session.append([rng.randint(0, 300) for _ in range(rng.randint(1, 4))])
         if turn % 4 == 1:
             session.append_control(rng.randint(0, 700))
+        if rng.random() < 0.5:
+            session.end_succession()
         if turn % 3 == 2:
             session.sync()
         if turn == 7:

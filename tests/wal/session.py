@@ -14,6 +14,7 @@ from osupervisor.wal.errors import AppendFailed, ReopenFailed, SealFailed, Trunc
 from osupervisor.wal.record import Kind
 from osupervisor.wal.recover import LogView, read_log, reopen
 from osupervisor.wal.storage import Storage
+from osupervisor.wal.succession import Succession
 from osupervisor.wal.writer import Writer
 from tests.wal.disk import Disk
 
@@ -57,6 +58,7 @@ class Session:
         self.owed = owed
         self.epoch = epoch
         self.readonly = False
+        self.succession: Succession | None = None
         view = read_log(storage)
         records = view.raw(view.durable_lsn + 1)
         self.writer: Writer = reopen(storage, BOOT_ID, view.durable_lsn, records, SEGMENT_BYTES_MAX)
@@ -80,7 +82,7 @@ class Session:
 
     def sync(self) -> None:
         """Make durable what there is, unless read-only."""
-        if self.readonly:
+        if self.readonly or self.succession is not None:
             return
         target = self.writer.sync_target()
         try:
@@ -91,10 +93,34 @@ class Session:
         self.writer.note_durable(target.lsn)
         self._note()
 
+    def begin_succession(self) -> None:
+        """Have a successor made for the segment, unless that is being done."""
+        if not self.readonly and self.succession is None:
+            self.succession = self.writer.succession()
+
+    def end_succession(self) -> None:
+        """What the thread does, and what the appender does then."""
+        if self.succession is None:
+            return
+        succession, self.succession = self.succession, None
+        try:
+            succession.run()
+        except OSError:
+            self.readonly = True
+            return
+        if not self.readonly:
+            self.writer.note_durable(succession.lsn)
+        try:
+            self.writer.succeed(succession)
+        except AppendFailed:
+            self.readonly = True
+        self._note()
+
     def heal(self) -> None:
         """Leave the read-only mode, if the disk lets it."""
         if not self.readonly:
             return
+        self.end_succession()  # one thread does both
         durable = self.owed.durable
         try:
             writer = reopen(

@@ -62,6 +62,16 @@ class Log(RuleBasedStateMachine):
 
     @rule()
     @precondition(lambda self: self.session is not None)
+    def begin_succession(self) -> None:
+        self.run(lambda session: session.begin_succession())
+
+    @rule()
+    @precondition(lambda self: self.session is not None)
+    def end_succession(self) -> None:
+        self.run(lambda session: session.end_succession())
+
+    @rule()
+    @precondition(lambda self: self.session is not None)
     def heal(self) -> None:
         self.run(lambda session: session.heal())
 

@@ -11,6 +11,7 @@ from osupervisor.wal.errors import AppendFailed, WalError
 from osupervisor.wal.hint import Hint
 from osupervisor.wal.recover import LogView, read_log
 from osupervisor.wal.scan import Behind, Stop
+from osupervisor.wal.succession import Naming, Succession
 from osupervisor.wal.writer import Writer
 from tests.wal import session
 from tests.wal.campaign import CRASHES, FAILURES, cases, run
@@ -116,7 +117,35 @@ def old_segment_removed_first(patch: Patch) -> None:
     patch.setattr(placement, "_set_aside", away)
 
 
+def no_sync_before_a_succession(patch: Patch) -> None:
+    """The successor is there while the old segment is not durable."""
+
+    def unsynced(self: Succession) -> None:
+        with contextlib.suppress(OSError):
+            self.file = placement.prepare(
+                self.storage, self.boot_id, self.allocated, self.lsn + 1, ()
+            )
+
+    patch.setattr(Succession, "run", unsynced)
+
+
+def no_sync_of_a_successors_name(patch: Patch) -> None:
+    def claim(self: Naming) -> None:
+        self.is_durable = True
+
+    patch.setattr(Naming, "finish", claim)
+
+
+def a_successor_without_what_was_appended_meanwhile(patch: Patch) -> None:
+    def nothing(_file: DiskFile, _offset: int, _data: bytes) -> None: ...
+
+    patch.setattr(writer, "write_all", nothing)
+
+
 BUGS = [
+    no_sync_before_a_succession,
+    no_sync_of_a_successors_name,
+    a_successor_without_what_was_appended_meanwhile,
     trust_what_was_read,
     no_sync_of_a_new_segment,
     no_sync_of_the_directory,
