@@ -45,6 +45,46 @@ def test_lines_are_chosen(cli: Cli, logged: Path) -> None:
     assert messages(cli, "-n", "0") == []
 
 
+@pytest.fixture
+def brains_logged(logged: Path) -> Path:
+    """With a line of each of two brains, which stand in the supervisor's file."""
+    with open(logged / "supervisor.log", "a") as file:
+        file.write(LINE.format(3, "info", "brain-1", "third"))
+        file.write(LINE.format(4, "info", "brain-12", "fourth"))
+    return logged
+
+
+def test_a_source_is_one_brain_or_all(cli: Cli, brains_logged: Path) -> None:
+    assert messages(cli, "--source", "brain") == ["third", "fourth"]
+    assert messages(cli, "--source", "brain-1") == ["third"]
+    assert messages(cli, "--source", "supervisor") == ["zeroth", "second"]
+    assert messages(cli, "--source", "nursery") == []
+
+
+@pytest.mark.parametrize("source", ["brian", "brain-7", "brain-", "", "heart.log"])
+def test_an_unknown_source_is_told_which_there_are(
+    cli: Cli, brains_logged: Path, source: str
+) -> None:
+    ran = cli("logs", "--source", source, "--json")
+    assert ran.code == 2
+    assert ran.error()["data"]["sources"] == [
+        *("brain", "brain-1", "brain-12", "heart", "nursery", "supervisor")
+    ]
+    assert "brain-12" in ran.error()["hint"]
+
+
+def test_a_brain_to_come_can_be_followed(cli: Cli, brains_logged: Path) -> None:
+    command = [SCRIPT, "logs", "-f", "--source", "brain-7", "--json"]
+    with subprocess.Popen(command, cwd=cli.folder, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            with open(brains_logged / "heart.log", "a") as file:
+                file.write(LINE.format(5, "info", "brain-7", "fifth"))
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["message"] == "fifth"
+        finally:
+            process.kill()
+
+
 def test_following_shows_what_comes(cli: Cli, logged: Path) -> None:
     command = [SCRIPT, "logs", "-f", "-n", "1", "--json"]
     with subprocess.Popen(command, cwd=cli.folder, stdout=subprocess.PIPE, text=True) as process:
