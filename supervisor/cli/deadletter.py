@@ -12,7 +12,12 @@ from osupervisor.supervisor.cli.failure import CliError
 from osupervisor.supervisor.cli.invocation import Invocation, command
 from osupervisor.supervisor.cli.printing import moment, print_json, print_table, print_value, write
 from osupervisor.supervisor.cli.records import call_text, request_map
-from osupervisor.supervisor.runtime.dead_letters import DeadLetters, Letter, NoSuchLetterError
+from osupervisor.supervisor.runtime.dead_letters import (
+    DeadLetters,
+    Letter,
+    NoSuchLetterError,
+    tries_of,
+)
 
 FOLDER = "deadletter"
 KEPT = 1_000_000
@@ -34,11 +39,14 @@ def ls(invocation: Invocation) -> None:
         print_json(letters)
     else:
         rows = [
-            (letter["id"], moment(letter["unix_s"]), call_text(letter["request"]), letter["key"])
+            (
+                *(letter["id"], moment(letter["unix_s"]), tries_of(letter)),
+                *(call_text(letter["request"]), letter["key"]),
+            )
             for letter in letters
         ]
         empty = f"no dead letters in {invocation.data}/{FOLDER}"
-        print_table(("id", "time", "request", "key"), rows, empty)
+        print_table(("id", "time", "tries", "request", "key"), rows, empty)
 
 
 @command()
@@ -53,13 +61,16 @@ def show(invocation: Invocation, letter: str) -> None:
     write(f"{found['id']}: {call_text(found['request'])}, given up at {moment(found['unix_s'])}")
     write(f"key      {found['key']}")
     write(f"error    {error.get('code')}: {error.get('message')}")
+    if found.get("tries"):
+        write(f"tried    {found['tries']} times since, the last at {moment(found['tried_unix_s'])}")
     write(f"again    osupervisor deadletter retry {found['id']}")
 
 
 @command()
 @_letter
 def retry(invocation: Invocation, letter: str) -> None:
-    """Call a letter's request again, under a new key; the letter goes when that succeeds."""
+    """Call a letter's request again, under a new key; the letter goes when that succeeds,
+    else it counts the try."""
     _find(invocation, letter)
     with invocation.client() as client:
         answer: dict[str, Any] = client.request(SYSTEM_DEADLETTER, ["retry", letter])

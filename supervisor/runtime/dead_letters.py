@@ -1,10 +1,15 @@
 """Dead letters: requests that were given up, kept where an operator finds them.
 
-    <data>/deadletter/<id>.json   {"id", "unix_s", "op", "key", "request", "error"}
+    <data>/deadletter/<id>.json   {"id", "unix_s", "op", "key", "request", "error",
+                                   "tries", "tried_unix_s"}
 
 `id` is told by the key, so that writing one again after a crash changes nothing; `request` is the
 request's MessagePack in base64, undecoded: what killed three brains is not looked into here. A
 letter is written before the verdict that it belongs to, so none is missing; the oldest go first.
+
+A request has one letter, however often it is tried again: `tries` counts that, `tried_unix_s` is
+the last time, null before the first. A try has a key that names its letter; when it is quarantined
+in its turn, that letter stays, and no other is written.
 """
 
 import base64
@@ -13,16 +18,23 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import secrets
 import time
 from pathlib import Path
 from typing import cast
 
 from osupervisor.bridge import packing
+from osupervisor.bridge.methods import BRAIN_STATE
 from osupervisor.supervisor.core import key as keys
+from osupervisor.supervisor.core.fold import REQUEST_TAIL
 from osupervisor.supervisor.core.key import Key
 from osupervisor.supervisor.core.outbox import KeepDeadLetter
 
 Letter = dict[str, object]
+
+_TRY = re.compile("deadletter-([0-9a-f]{12})-[0-9a-f]{12}")
+"""The key of a try, around the letter's id."""
 
 
 class NoSuchLetterError(Exception):
@@ -40,7 +52,10 @@ class DeadLetters:
         self._kept = kept
 
     def keep(self, action: KeepDeadLetter) -> str:
-        """Write a letter; durable when it returns. Its id."""
+        """Write a letter, unless the request has one already; durable when it returns. Its id."""
+        tried = self._tried(action)
+        if tried is not None:
+            return tried
         letter_id = _id_of(action.key)
         error = packing.unpack(b"\x92" + action.outcome)
         letter: Letter = {
@@ -50,16 +65,11 @@ class DeadLetters:
             "key": keys.describe(action.key),
             "request": base64.b64encode(action.request).decode(),
             "error": cast("list[object]", error)[0],
+            "tries": 0,
+            "tried_unix_s": None,
         }
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        path = self._path(letter_id)
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("w") as file:
-            json.dump(letter, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        self._sync()
+        self._write(letter)
         self._prune()
         return letter_id
 
@@ -82,10 +92,40 @@ class DeadLetters:
         except binascii.Error as error:
             raise NoSuchLetterError(letter_id) from error
 
+    def begin_try(self, letter_id: str) -> str:
+        """Count a try of a letter's request; durable when it returns. The key to call it under.
+        Raises NoSuchLetterError, OSError."""
+        letter = self.show(letter_id)
+        letter["tries"] = tries_of(letter) + 1
+        letter["tried_unix_s"] = round(time.time(), 3)
+        self._write(letter)
+        return f"deadletter-{letter_id}-{secrets.token_hex(6)}"
+
     def drop(self, letter_id: str) -> None:
         """Remove a letter. Raises NoSuchLetterError."""
         self.show(letter_id)
         self._path(letter_id).unlink(missing_ok=True)
+        self._sync()
+
+    def _tried(self, action: KeepDeadLetter) -> str | None:
+        """The letter of which this request is a try. None: of none that is still there. The key
+        alone does not say it, as clients choose theirs."""
+        match = _TRY.fullmatch(action.key) if isinstance(action.key, str) else None
+        if match is None:
+            return None
+        with contextlib.suppress(NoSuchLetterError):
+            if params_of(action.op, self.request(match[1])) == params_of(action.op, action.request):
+                return match[1]
+        return None
+
+    def _write(self, letter: Letter) -> None:
+        path = self._path(str(letter["id"]))
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("w") as file:
+            json.dump(letter, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
         self._sync()
 
     def _path(self, letter_id: str) -> Path:
@@ -103,6 +143,18 @@ class DeadLetters:
         for letter in letters[: max(0, len(letters) - self._kept)]:
             with contextlib.suppress(FileNotFoundError):
                 self._path(str(letter["id"])).unlink()
+
+
+def params_of(op: str, request: bytes) -> bytes:
+    """What a call is made with: op, args and kwargs of a request, or the path of a read of the
+    state."""
+    return request if op == BRAIN_STATE else request[1:-REQUEST_TAIL]
+
+
+def tries_of(letter: Letter) -> int:
+    """How often it was tried again; a letter of an earlier version has no such member."""
+    tries = letter.get("tries")
+    return tries if isinstance(tries, int) else 0
 
 
 def _id_of(key: Key) -> str:

@@ -1,6 +1,5 @@
 """The methods that clients may call besides brain.call and brain.state (docs/PROTOCOL.md)."""
 
-import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +9,14 @@ from osupervisor.bridge import messages, methods
 from osupervisor.bridge.errors import InvalidArguments, Unavailable, from_map
 from osupervisor.bridge.frames import FRAME_BYTES_MAX
 from osupervisor.supervisor.core.call import Call, Waiter
-from osupervisor.supervisor.core.fold import REQUEST_TAIL
 from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.runtime.chaos import Chaos
 from osupervisor.supervisor.runtime.connection import Handler
-from osupervisor.supervisor.runtime.dead_letters import DeadLetters, NoSuchLetterError
+from osupervisor.supervisor.runtime.dead_letters import (
+    DeadLetters,
+    NoSuchLetterError,
+    params_of,
+)
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.status import VERSION, Status
 from osupervisor.supervisor.runtime.vault import CheckpointFailed, Vault
@@ -153,11 +155,12 @@ class _Awaiting:
 
 
 async def _retry(parts: Parts, letter: str) -> object:
-    """Send a letter's request again, under a new key. It is dropped when it succeeds."""
+    """Send a letter's request again, under a new key. It is dropped when it succeeds; else it
+    stays, with one try more."""
     request = _letter(lambda: parts.letters.request(letter))
     op = str(parts.letters.show(letter)["op"])
-    params = request[1:-REQUEST_TAIL]
-    key = f"deadletter-{letter}-{os.urandom(6).hex()}"
+    params = params_of(op, request)
+    key = _begin_try(parts, letter)
     asker = _Awaiting(parts)
     context = parts.engine.core.context
     parts.engine.core.call(
@@ -171,6 +174,8 @@ async def _retry(parts: Parts, letter: str) -> object:
             waiters=[Waiter(asker, 0)],
             admitted_us=context.now_us,
             timeout_us=0,
+            query=op == methods.BRAIN_STATE,
+            method="state" if op == methods.BRAIN_STATE else "call",
         )
     )
     parts.engine.wake()
@@ -179,6 +184,16 @@ async def _retry(parts: Parts, letter: str) -> object:
         raise from_map(error)
     _letter(lambda: parts.letters.drop(letter))
     return {"retried": letter, "result": result}
+
+
+def _begin_try(parts: Parts, letter: str) -> str:
+    try:
+        return _letter(lambda: parts.letters.begin_try(letter))
+    except OSError as error:
+        raise Unavailable(
+            f"the try can't be noted in the letter, so it was not made: {error}",
+            "see that the data directory's disk takes writes; then retry",
+        ) from error
 
 
 def _chaos(parts: Parts, params: list[object]) -> object:

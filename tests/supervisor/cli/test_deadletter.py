@@ -31,6 +31,24 @@ def test_retry_calls_it_again_and_the_letter_goes(live: Cli, letter: str) -> Non
     assert letter not in [each["id"] for each in live.json("deadletter", "ls")]
 
 
+def test_a_retry_that_fails_leaves_the_one_letter_with_one_try_more(live: Cli, letter: str) -> None:
+    before = live.json("deadletter", "ls")
+    assert "tried " not in live.ok("deadletter", "show", letter)
+    live.ok("call", "put", "armed", "true")
+    for tries in (1, 2):
+        ran = live("deadletter", "retry", letter, "--json")
+        assert (ran.code, ran.error()["code"]) == (1, "Quarantined")
+        after = live.json("deadletter", "ls")
+        assert [each["id"] for each in after] == [each["id"] for each in before]
+        found = live.json("deadletter", "show", letter)
+        assert (found["tries"], found["unix_s"]) == (tries, before[-1]["unix_s"])
+        assert found["tried_unix_s"] >= found["unix_s"]
+    assert "2 times" in live.ok("deadletter", "show", letter)
+    live.ok("call", "put", "armed", "false")
+    assert live.ok("deadletter", "retry", letter) == "survived\n"
+    assert letter not in [each["id"] for each in live.json("deadletter", "ls")]
+
+
 def test_a_dropped_letter_is_gone(live: Cli, letter: str) -> None:
     assert live.json("deadletter", "drop", letter) == {"dropped": letter}
     ran = live("deadletter", "show", letter)
