@@ -2,6 +2,10 @@
 
     unix:/path/to.sock, or a path     a Unix socket
     tcp:host:port, tcp:[::1]:port     TCP, where the service was configured for it
+    host:port, [::1]:port             the same: a text with a colon and without a slash
+
+A path of one part with a colon in it is written `./a:b` or `unix:a:b`, or given as a Path, which is
+never anything but a path.
 
 A Unix socket's address holds 107 bytes of path. A longer path is reached through its folder: the
 folder is opened and the socket named as `/proc/self/fd/<number>/<name>`, which the kernel resolves
@@ -13,6 +17,7 @@ finds the old socket or the new one and never none, and nobody connects in betwe
 """
 
 import os
+import re
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -28,6 +33,13 @@ SOCKET: Final = Path("run", "osupervisor.sock")
 """Within a service's data directory."""
 BACKLOG: Final = 4096
 """The kernel takes the smaller of this and net.core.somaxconn."""
+PORT_MAX: Final = 65_535
+
+_HOST_AND_PORT: Final = re.compile(r"(?:\[([^][/\0]+)\]|([^]:[/\0]+)):([0-9]{1,5})", re.ASCII)
+_WANTED: Final = (
+    f'wanted a data directory, a socket, "host:port" or "[::1]:port", port up to {PORT_MAX}; '
+    "a path with a colon is written ./a:b or unix:a:b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +72,26 @@ def parse_address(text: str | os.PathLike[str] | Address) -> Address:
     """The address in a text. Raises AddressError."""
     if isinstance(text, UnixAddress | TcpAddress):
         return text
-    text = os.fspath(text)
-    if not text.startswith("tcp:"):
-        path = text.removeprefix("unix:")
-        if not path or "\0" in path:
-            raise AddressError(f"found the address {text!r}", "wanted unix:/path or tcp:host:port")
-        return UnixAddress(Path(path).absolute())
-    host, _, port = text.removeprefix("tcp:").removeprefix("//").rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65_535:
-        raise AddressError(
-            f"found the address {text!r}", "wanted tcp:host:port with a port up to 65535"
-        )
-    return TcpAddress(host, int(port))
+    if not isinstance(text, str):
+        return _unix(text, os.fspath(text))
+    if text.startswith("unix:"):
+        return _unix(text, text.removeprefix("unix:"))
+    if text.startswith("tcp:") or (":" in text and "/" not in text):
+        return _tcp(text)
+    return _unix(text, text)
+
+
+def _unix(text: object, path: str) -> UnixAddress:
+    if not path or "\0" in path:
+        raise AddressError(f"found the address {str(text)!r}", _WANTED)
+    return UnixAddress(Path(path).absolute())
+
+
+def _tcp(text: str) -> TcpAddress:
+    match = _HOST_AND_PORT.fullmatch(text.removeprefix("tcp:").removeprefix("//"))
+    if match is None or int(match[3]) > PORT_MAX:
+        raise AddressError(f"found the address {text!r}", _WANTED)
+    return TcpAddress(match[1] or match[2], int(match[3]))
 
 
 def service_address(where: str | os.PathLike[str] | Address) -> Address:

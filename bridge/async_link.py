@@ -51,6 +51,7 @@ class AsyncLink:
             token=token,
             retries=retries,
             connect_timeout_s=connect_timeout_s,
+            where=str(address),
         )
         self._closed = False
         self._begin()
@@ -164,12 +165,12 @@ class AsyncLink:
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
-        if isinstance(self._address, TcpAddress):
-            host, port = self._address.host, self._address.port
-            await loop.create_connection(lambda: _Protocol(self), host, port)
+        address = self._address
+        if isinstance(address, TcpAddress):
+            await loop.create_connection(lambda: _Protocol(self), address.host, address.port)
             return
         # The loop makes the socket: uvloop loses one that is handed to it and closed at once.
-        with short_name(self._address.path) as name:
+        with short_name(address.path) as name:
             await loop.create_unix_connection(lambda: _Protocol(self), name)
 
     def connected(self, transport: asyncio.Transport) -> None:

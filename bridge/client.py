@@ -39,7 +39,8 @@ PathKey = str | int | bytes
 class Client:
     """A connection to a service, made when it is first needed, for any number of threads.
 
-    `address`: the service's data directory, its socket, or "tcp:host:port" with `token`.
+    `address`: the service's data directory, its socket, or "host:port" with `token`. A path with
+    a colon and no slash is written `./a:b`. Raises AddressError.
     `timeout_s`: goes with every call that has none of its own, and bounds it here too: a call
     returns or raises at most a second after it. None: the service's own settings, 90 s here.
     `retries`: whether calls that the service can't take now are sent again until their deadline.

@@ -8,9 +8,13 @@ from osupervisor.bridge.frames import HEADER_SIZE
 from osupervisor.bridge.packing import unpack
 
 
-def not_running(cause: Exception) -> NotRunningError:
-    """The error for a service that can't be reached."""
-    return NotRunningError(f"no service answers there: {cause}", "start it with: osupervisor start")
+def not_running(where: str, cause: Exception) -> NotRunningError:
+    """The error for a service that can't be reached. `where`: as `str` of an address."""
+    if where.startswith("tcp:"):
+        hint = f"start the service with listen.tcp={where.removeprefix('tcp:')}, or correct this"
+    else:
+        hint = "start it with: osupervisor start; or name its data directory"
+    return NotRunningError(f"no service answers at {where}: {cause}", hint)
 
 
 def unknown() -> Unavailable:

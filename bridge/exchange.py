@@ -93,7 +93,9 @@ class Exchange(Generic[P]):
         retries: bool = True,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         identity: Identity | None = None,
+        where: str = "",
     ) -> None:
+        """`where`: the address, for errors."""
         self.state = State.DOWN
         self.out: list[bytes] = []
         """Frames to write, in order. The shell empties it."""
@@ -104,6 +106,7 @@ class Exchange(Generic[P]):
         self._make = make
         self._jitter = jitter
         self._token = token
+        self._where = where
         self._retries = retries
         self._connect_timeout_s = connect_timeout_s
         self._decoder = FrameDecoder()
@@ -234,7 +237,7 @@ class Exchange(Generic[P]):
         if self._give_up_at is None or now < self._give_up_at:
             return []
         self._give_up_at = None
-        return self.fail_all(lambda: not_running(cause))
+        return self.fail_all(lambda: not_running(self._where, cause))
 
     def _go_down(self) -> None:
         self.state = State.DOWN

@@ -68,6 +68,7 @@ class Link:
             token=token,
             retries=retries,
             connect_timeout_s=connect_timeout_s,
+            where=str(address),
         )
         self._socket: socket.socket | None = None
         self._begin()

@@ -31,6 +31,9 @@ HELLO_BYTES_MAX: Final = 4096
 """Longest frame of a peer that has not shown its token."""
 CONTROL_BYTES_MAX: Final = 65_536
 """Longest message but for brain.call: it is decoded whole, and may then take 60 times its size."""
+_TOKEN_HINT: Final = (
+    "give Client(address, token=...) what stands in the service's listen.token_file"
+)
 ERROR: Final = "kernel.error"
 """The notification that is sent before a session is closed."""
 
@@ -146,7 +149,7 @@ class Session:
         if self.state is not State.CLOSING:
             return request
         reason = "the first message must be kernel.hello with the right token"
-        return _refusal(RemoteProtocolError(reason, "the token is in a file", request.id))
+        return _refusal(RemoteProtocolError(reason, _TOKEN_HINT, request.id))
 
     def _read(self, body: bytes) -> tuple[Sent, Request]:
         if len(body) > CONTROL_BYTES_MAX:

@@ -30,6 +30,13 @@ from osupervisor.bridge.errors import AddressError
         ("tcp:localhost:7070", TcpAddress("localhost", 7070)),
         ("tcp://localhost:7070", TcpAddress("localhost", 7070)),
         ("tcp:[::1]:7070", TcpAddress("::1", 7070)),
+        ("127.0.0.1:7070", TcpAddress("127.0.0.1", 7070)),
+        ("a-host.example:7070", TcpAddress("a-host.example", 7070)),
+        ("[::1]:7070", TcpAddress("::1", 7070)),
+        ("./b:7070", UnixAddress(Path.cwd() / "b:7070")),
+        ("unix:b:7070", UnixAddress(Path.cwd() / "b:7070")),
+        (Path("b:7070"), UnixAddress(Path.cwd() / "b:7070")),
+        (Path("tcp:b:7070"), UnixAddress(Path.cwd() / "tcp:b:7070")),
         (TcpAddress("h", 1), TcpAddress("h", 1)),
     ],
 )
@@ -40,10 +47,14 @@ def test_an_address_is_read(text: str | Path | TcpAddress, address: object) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "unix:", "/a\0b", "tcp:", "tcp:h", "tcp:h:", "tcp::1", "tcp:h:x", "tcp:h:65536"]
+    "text",
+    [
+        *("", "unix:", "/a\0b", "tcp:", "tcp:h", "tcp:h:", "tcp::1", "tcp:h:x", "tcp:h:65536"),
+        *("h:", ":1", "h:x", "h:65536", "::1:7070", "h:1:2", "h:\u0661", "[]:1", "[::1]", "[::1:1"),
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(AddressError):
+    with pytest.raises(AddressError, match="host:port.*a path with a colon"):
         parse_address(text)
 
 

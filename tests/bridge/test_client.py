@@ -455,10 +455,20 @@ def test_tcp_with_a_token(tmp_path: Path) -> None:
         address = TcpAddress("127.0.0.1", service.port)
         with Client(address, token="s3cret") as client:
             assert [client.add("hits") for _ in range(9)] == list(range(1, 10))
+        with Client(f"127.0.0.1:{service.port}", token="s3cret") as client:
+            assert client.add("hits") == 10
         with Client(str(address), token="wrong") as client:
-            with pytest.raises(ProtocolError, match="token"):
+            with pytest.raises(ProtocolError, match="token=.*listen.token_file"):
                 client.add("hits")
         with Client(address) as client:
             with pytest.raises(ProtocolError, match="token"):
                 client.add("hits")
-        assert service.ledger.adds == 9
+        assert service.ledger.adds == 10
+
+
+def test_a_port_where_nobody_listens_is_named(tmp_path: Path) -> None:
+    with Service.on_tcp(tmp_path, [], token="s3cret") as service:
+        address = f"127.0.0.1:{service.port}"
+    with Client(address, connect_timeout_s=0) as client:
+        with pytest.raises(NotRunningError, match=f"at tcp:{address}.*listen.tcp={address}"):
+            client.ping()
