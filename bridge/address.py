@@ -94,9 +94,12 @@ def _tcp(text: str) -> TcpAddress:
     return TcpAddress(match[1] or match[2], int(match[3]))
 
 
-def service_address(where: str | os.PathLike[str] | Address) -> Address:
-    """The address in a text; a folder stands for the service whose data directory it is."""
-    address = parse_address(where)
+def service_address(address: Address) -> Address:
+    """Where to connect for an address: a folder stands for the service whose data directory it is.
+
+    To be asked at each try, as the folder may come into being after its client. Raises OSError
+    where the path can't be looked at.
+    """
     if isinstance(address, UnixAddress) and address.path.is_dir():
         return UnixAddress(address.path / SOCKET)
     return address

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, cast
 
-from osupervisor.bridge.address import Address, service_address
+from osupervisor.bridge.address import Address, parse_address
 from osupervisor.bridge.async_link import AsyncLink, AsyncReply
 from osupervisor.bridge.call_encoder import CallOptions, merge, none_if_silent
 from osupervisor.bridge.call_options import Durability
@@ -52,7 +52,7 @@ class AsyncClient:
     ) -> None:
         self._options = none_if_silent(CallOptions(timeout_s=timeout_s))
         self._link = AsyncLink(
-            service_address(address),
+            parse_address(address),
             token=token,
             retries=retries,
             connect_timeout_s=connect_timeout_s,

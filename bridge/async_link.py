@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from time import monotonic
 from typing import Any, Final, cast
 
-from osupervisor.bridge.address import Address, TcpAddress, short_name
+from osupervisor.bridge.address import Address, TcpAddress, service_address, short_name
 from osupervisor.bridge.call_encoder import CallOptions
 from osupervisor.bridge.errors import AddressError, LocalProtocolError
 from osupervisor.bridge.exchange import Exchange, State
@@ -165,7 +165,7 @@ class AsyncLink:
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
-        address = self._address
+        address = service_address(self._address)
         if isinstance(address, TcpAddress):
             await loop.create_connection(lambda: _Protocol(self), address.host, address.port)
             return

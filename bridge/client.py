@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
-from osupervisor.bridge.address import Address, service_address
+from osupervisor.bridge.address import Address, parse_address
 from osupervisor.bridge.call_encoder import CallOptions, merge, none_if_silent
 from osupervisor.bridge.call_options import Durability
 from osupervisor.bridge.exchange import CONNECT_TIMEOUT_S, DEADLINE_S
@@ -39,8 +39,9 @@ PathKey = str | int | bytes
 class Client:
     """A connection to a service, made when it is first needed, for any number of threads.
 
-    `address`: the service's data directory, its socket, or "host:port" with `token`. A path with
-    a colon and no slash is written `./a:b`. Raises AddressError.
+    `address`: the service's data directory, its socket, or "host:port" with `token`. A directory or
+    socket that isn't there yet is looked for at each try to connect. A path with a colon and no
+    slash is written `./a:b`. Raises AddressError.
     `timeout_s`: goes with every call that has none of its own, and bounds it here too: a call
     returns or raises at most a second after it. None: the service's own settings, 90 s here.
     `retries`: whether calls that the service can't take now are sent again until their deadline.
@@ -62,7 +63,7 @@ class Client:
     ) -> None:
         self._options = none_if_silent(CallOptions(timeout_s=timeout_s))
         self._link = Link(
-            service_address(address),
+            parse_address(address),
             token=token,
             retries=retries,
             connect_timeout_s=connect_timeout_s,

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
-from osupervisor.bridge.address import Address, connect
+from osupervisor.bridge.address import Address, connect, service_address
 from osupervisor.bridge.call_encoder import CallOptions
 from osupervisor.bridge.errors import AddressError, LocalProtocolError
 from osupervisor.bridge.exchange import GRACE_S, Exchange, State
@@ -186,7 +186,7 @@ class Link:
         connection: socket.socket | None = None
         cause: OSError | AddressError | None = None
         try:
-            connection = connect(self._address, CONNECT_TRY_S)
+            connection = connect(service_address(self._address), CONNECT_TRY_S)
         except (OSError, AddressError) as error:
             cause = error
         finally:

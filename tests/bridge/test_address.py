@@ -59,8 +59,11 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 
 def test_a_folder_stands_for_the_service_whose_data_it_is(tmp_path: Path) -> None:
-    assert service_address(tmp_path) == UnixAddress(tmp_path / "run" / "osupervisor.sock")
-    assert service_address(tmp_path / "x.sock") == UnixAddress(tmp_path / "x.sock")
+    data = UnixAddress(tmp_path / "data")
+    assert service_address(data) == data
+    data.path.mkdir()
+    assert service_address(data) == UnixAddress(tmp_path / "data" / "run" / "osupervisor.sock")
+    assert service_address(TcpAddress("h", 1)) == TcpAddress("h", 1)
 
 
 def talk(listener: socket.socket, path: Path) -> bytes:

@@ -316,3 +316,20 @@ def test_tcp_with_a_token(
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(main())
         assert service.ledger.adds == 9
+
+
+def test_a_data_directory_may_appear_after_its_client(
+    tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def main() -> int:
+        async with AsyncClient(tmp_path / "data", connect_timeout_s=20) as client:
+            asking = asyncio.ensure_future(client.add("hits"))
+            await asyncio.sleep(0)
+            path = tmp_path / "data" / "run" / "osupervisor.sock"
+            path.parent.mkdir(parents=True)
+            with Service(path):
+                result: int = await asking
+                return result
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(main()) == 1

@@ -472,3 +472,14 @@ def test_a_port_where_nobody_listens_is_named(tmp_path: Path) -> None:
     with Client(address, connect_timeout_s=0) as client:
         with pytest.raises(NotRunningError, match=f"at tcp:{address}.*listen.tcp={address}"):
             client.ping()
+
+
+@pytest.mark.parametrize("there", ["data/run/osupervisor.sock", "data"])
+def test_a_data_directory_may_appear_after_its_client(tmp_path: Path, there: str) -> None:
+    with Client(tmp_path / "data", connect_timeout_s=20) as client:
+        with client.pipeline() as pipeline:
+            reply = pipeline.add("hits")
+            path = tmp_path / there
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with Service(path):
+                assert reply.result() == 1
