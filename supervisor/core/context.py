@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from heapq import heapify
 
-from osupervisor.bridge.port_messages import request_bytes
+from osupervisor.bridge.port_messages import DELIVERIES_MAX, request_bytes
 from osupervisor.supervisor.core import outcome as outcomes
 from osupervisor.supervisor.core.call import Call, Waiter
 from osupervisor.supervisor.core.fold import Fold
@@ -30,6 +30,8 @@ class Limits:
     """W: calls delivered and unlogged."""
     window_bytes_max: int = 32 * 2**20
     """Bytes of their requests, beyond which no more is delivered: W of 16 MiB would be 4 GiB."""
+    deliveries_max: int = DELIVERIES_MAX
+    """Under one lease; behind the last the holder is fenced, and the next lease counts anew."""
     queue_max: int = 10_000
     queue_bytes_max: int = 64 * 2**20
     op_timeout_us: int = 30_000_000

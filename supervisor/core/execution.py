@@ -2,7 +2,7 @@
 
 At most W calls are delivered and unlogged. The holder executes them strictly in order, so its
 responses come in the order of n; anything else is its bug and ends it. What an older holder still
-sends is dropped: its epoch is over.
+sends is dropped: its epoch is over. So is a lease that has used up its numbers.
 """
 
 from osupervisor.bridge import port_messages as port
@@ -21,6 +21,16 @@ _COMMIT, _HELD = Kind.COMMIT, LeaseState.HELD  # Looking up a member costs as mu
 CONFIRM_EVERY = 64
 """A confirm is sent with the next delivery, and at the latest after so many commits: it bounds the
 undo lists, and costs a closed loop no frame of its own."""
+
+
+def renew(context: Context) -> None:
+    """End a lease that has used up its numbers, as soon as nothing is delivered and unlogged: then
+    there is nothing to undo and to deliver again."""
+    lease = context.lease
+    if lease.state is not LeaseState.HELD or lease.n < context.limits.deliveries_max:
+        return
+    if not lease.inflight and not context.log.batch:
+        following.fence(context)
 
 
 def grant(context: Context) -> None:
@@ -68,7 +78,7 @@ def deliver(context: Context) -> None:
     if lease.state is not LeaseState.HELD or holder is None or not queue or context.hold:
         return
     inflight = lease.inflight
-    room = limits.window - len(inflight)
+    room = min(limits.window - len(inflight), limits.deliveries_max - lease.n)
     if room <= 0 or context.log.is_full:
         return
     lease.confirm()

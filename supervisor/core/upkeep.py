@@ -13,12 +13,14 @@ from osupervisor.wal.record import BODY_BYTES_MAX, Kind
 
 
 def pump(context: Context) -> None:
-    """Do all that can be done now: fork, grant, admit what is due, deliver, read, keep house."""
+    """Do all that can be done now: fork, renew or grant the lease, admit what is due, deliver,
+    read, keep house."""
     if context.fork_wanted:
         _fork(context)
     if context.mode is Mode.READONLY:
         reads.serve(context)
         return
+    execution.renew(context)
     execution.grant(context)
     if context.helpless and context.lease.state is LeaseState.VACANT:
         _keep_house_helpless(context)

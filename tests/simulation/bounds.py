@@ -21,6 +21,7 @@ def check(context: Context, memory: Memory) -> None:
         "queue": (len(context.queue), limits.queue_max + 2 * window * (1 + brains)),
         "in flight": (len(context.lease.inflight), window),
         "bytes in flight": (requests, limits.window_bytes_max + largest),
+        "deliveries": (context.lease.n, limits.deliveries_max),
         "reads": (max((len(b.reads) for b in context.brains.values()), default=0), window),
         "waiters": (max((len(call.waiters) for call in calls), default=0), limits.copies_max),
         "pending": (len(fold.pending), limits.pending_max),

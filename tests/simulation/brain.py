@@ -29,6 +29,8 @@ class Brain:
     epoch: int = 0
     state: toy.State = field(default_factory=toy.State)
     lease: int = 0
+    n: int = 0
+    """Of the last delivery under the lease."""
     undo: list[Undo] = field(default_factory=list[Undo])
     inbox: deque[bytes] = field(default_factory=deque[bytes])
     outbox: deque[bytes] = field(default_factory=deque[bytes])
@@ -75,6 +77,9 @@ class Brain:
             return
         if not self.lease or params[0] != self.lease:
             raise BrainBug(f"brain {self.id} has lease {self.lease}, got {method} of {params[0]}")
+        if n != self.n + 1:
+            raise BrainBug(f"brain {self.id} got delivery {n} behind {self.n}")
+        self.n = n
         if method == "state":
             if self._survives("", params[1]):
                 self.buffer.append(packing.pack([1, n, None, [self.lease, self.state.seen()]]))
@@ -123,6 +128,7 @@ class Brain:
                 if lsn != self.lsn or self.undo:
                     raise BrainBug(f"brain {self.id} at {self.lsn} got a lease at {lsn}")
                 self.lease = self.epoch = epoch
+                self.n = 0
             case "fence":
                 self.fence()
                 self.say([2, "fenced", [self.lsn]])

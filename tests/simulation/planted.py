@@ -204,6 +204,22 @@ def _waits_for_no_hung_read() -> Any:
     return patch.object(reads, "check", look_away)
 
 
+def _never_ends_a_lease() -> Any:
+    def renew(context: Context) -> None:
+        return
+
+    return patch.object(execution, "renew", renew)
+
+
+def _counts_anew_under_the_same_lease() -> Any:
+    def renew(context: Context) -> None:
+        lease = context.lease
+        if lease.n >= context.limits.deliveries_max and not lease.inflight:
+            lease.n = lease.written_n = lease.confirmed_n = 0
+
+    return patch.object(execution, "renew", renew)
+
+
 PLANTS: dict[str, Callable[[], Any]] = {
     "answers before the sync": _answers_before_the_sync,
     "shows recovered bytes at once": _shows_recovered_bytes_at_once,
@@ -224,6 +240,8 @@ PLANTS: dict[str, Callable[[], Any]] = {
     "takes a busy primary for idle": _takes_a_busy_primary_for_idle,
     "confirms what was only delivered": _confirms_what_was_only_delivered,
     "lets a read hang": _waits_for_no_hung_read,
+    "never ends a lease": _never_ends_a_lease,
+    "counts anew under the same lease": _counts_anew_under_the_same_lease,
 }
 
 

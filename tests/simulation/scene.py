@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from osupervisor.bridge import packing
+from osupervisor.bridge.port_messages import DELIVERIES_MAX
 from osupervisor.supervisor.core.context import Limits
 from osupervisor.supervisor.core.core import Core
 from tests.simulation.oracle import Memory, Oracle
@@ -48,6 +49,7 @@ class Sizes:
             pending_max=rng.choice((40, 40, 5)),
             pending_bytes_max=rng.choice((2000, 2000, 90)),
             copies_max=rng.choice((64, 2)),
+            deliveries_max=rng.choice((DELIVERIES_MAX, DELIVERIES_MAX, 2, 1)),
             control_bytes_min=rng.choice((2**22, 900)),
         )
         memory = Memory(

@@ -2,8 +2,9 @@
 
 import pytest
 
-from osupervisor.supervisor.core import core
-from tests.simulation.__main__ import failures, first_failure
+from osupervisor.supervisor.core import core, execution
+from osupervisor.supervisor.core.context import Context
+from tests.simulation.__main__ import failures, first_failure, try_seed
 from tests.simulation.planted import PLANTS
 from tests.simulation.scene import Row
 from tests.simulation.world import STEPS, World
@@ -36,6 +37,23 @@ def test_faults_of_every_kind_happen() -> None:
         "heal", "follower_lags", "checkpoint_ends", "connections_break", "crash",
     }  # fmt: skip
     assert wanted <= happened
+
+
+@needs_source(core)
+def test_leases_use_up_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    renew = execution.renew
+    ended = 0
+
+    def counted(context: Context) -> None:
+        nonlocal ended
+        before = context.lease.primary
+        renew(context)
+        ended += before is not None and context.lease.primary is None
+
+    monkeypatch.setattr(execution, "renew", counted)
+    for seed in range(40):
+        try_seed(seed)
+    assert ended > 80
 
 
 @needs_source(core)

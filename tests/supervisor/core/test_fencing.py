@@ -104,3 +104,67 @@ def test_nothing_is_streamed_to_one_that_is_fencing(drained: bool) -> None:
     rig.respond(1)
     rig.turn()
     assert rig.take(1) == []
+
+
+def test_a_lease_that_used_up_its_numbers_ends_when_nothing_is_in_flight() -> None:
+    """On the port n is a uint32."""
+    rig = Rig(limits=small(deliveries_max=3))
+    rig.ready(1)
+    calls = [rig.call("add", key=f"k{n}") for n in range(4)]
+    rig.turn()
+    assert rig.methods(1) == ["record", "lease", "call", "call", "call"]
+    for n in (1, 2):
+        rig.respond(n)
+        rig.turn()
+    assert "fence" not in rig.methods(1)
+    rig.respond(3)
+    rig.turn()
+    assert rig.take(1) == [[2, "confirm", [3, 4]], [2, "fence", []]]
+    assert [rig.code(call) for call in calls] == ["", "", "", "-"]
+    rig.core.fenced(1, 4)
+    rig.turn()
+    _, lease, call = rig.take(1)
+    assert lease == [2, "lease", [2, 5]] and call[:3] == [0, 1, "call"]
+    rig.respond(1)
+    rig.turn()
+    assert rig.code(calls[3]) == "" and not rig.acted(KillBrain)
+
+
+def test_the_standby_counts_anew_at_once() -> None:
+    rig = Rig(limits=small(deliveries_max=1))
+    rig.ready(1)
+    rig.ready(2)
+    rig.call("add", key="k1")
+    last = rig.call("read")
+    rig.turn()
+    rig.take(2)
+    rig.respond(1)
+    rig.turn()
+    assert rig.methods(2) == ["record", "lease", "call"]
+    assert rig.core.primary is not None and rig.core.primary.id == 2
+    rig.respond(1, query=True)
+    rig.turn()
+    assert rig.code(last) == ""
+
+
+def test_a_query_may_take_the_last_number() -> None:
+    rig = Rig(limits=small(deliveries_max=1))
+    rig.ready(1)
+    query = rig.call("read")
+    rig.turn()
+    rig.respond(1, query=True)
+    rig.turn()
+    assert rig.code(query) == "" and rig.methods(1)[-1] == "fence"
+
+
+def test_a_full_disk_puts_off_the_end_of_a_lease() -> None:
+    rig = Rig(limits=small(deliveries_max=1))
+    rig.ready(1)
+    rig.call("add", key="k")
+    rig.turn()
+    rig.respond(1)
+    rig.turn(whole=0)
+    assert rig.methods(1).count("fence") == 1
+    rig.core.fenced(1, 1)
+    rig.heal()
+    assert rig.methods(1) == ["record", "lease"] and rig.core.primary is not None
