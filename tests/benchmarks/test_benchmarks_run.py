@@ -49,7 +49,7 @@ def run(command: str, *more: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(monkeypatch: pytest.MonkeyPatch, ends_all: None) -> Iterator[Path]:
     """For temporary files; its name is short, because Redis' socket stands below it."""
     with tempfile.TemporaryDirectory(prefix="b-") as name:
         monkeypatch.setenv("TMPDIR", name)

@@ -9,13 +9,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import ROOT, Block, Step, blocks, steps, text_of
-from tests.supervisor.cli.command import end
 
 README = blocks(text_of("README.md"))
 HOME = "/home/you"
@@ -37,10 +35,9 @@ _VARYING = (
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Generator[Path]:
-    yield tmp_path
-    for data in tmp_path.glob("*/data"):
-        end(data)
+def home(tmp_path: Path, ends_all: None) -> Path:
+    """A folder for what the page tells to do."""
+    return tmp_path
 
 
 def test_the_tour_runs_as_written(home: Path) -> None:

@@ -4,8 +4,14 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.running import Running
+from tests.mark import marked
 
 Start = Callable[..., Running]
+
+
+@pytest.fixture(autouse=True)
+def all_is_ended(ends_all: None) -> None:
+    """Also a service that did not come up."""
 
 
 @pytest.fixture
@@ -26,6 +32,7 @@ def start(tmp_path: Path) -> Generator[Start]:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running]:
     """One service for all tests of a module, which leave it alive."""
-    service = Running(tmp_path_factory.mktemp("shared"))
-    yield service
-    service.close()
+    with marked():
+        service = Running(tmp_path_factory.mktemp("shared"))
+        yield service
+        service.close()

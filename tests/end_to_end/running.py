@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from osupervisor.bridge.client import Client
-from tests.supervisor.cli.command import end
+from tests.mark import Mark
 
 SCRIPT = str(Path(sys.executable).with_name("osupervisor"))
 PATIENCE_S = 60.0
@@ -115,11 +115,13 @@ class Ledger(Brain):
 
 
 class Running:
-    """One service. `client` is the library's, connected to it."""
+    """One service. `client` is the library's, connected to it. Its processes have a mark of its
+    own, so that it can be killed alone."""
 
     def __init__(self, folder: Path, settings: str = "") -> None:
         self.folder = folder
         self.data = folder / "data"
+        self._mark = Mark()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "brain.py").write_text(BRAIN)
         text = f'target = "brain.py:Ledger"\nprofile = "test"\n{settings}'
@@ -138,11 +140,12 @@ class Running:
             capture_output=True,
             text=True,
             timeout=2 * PATIENCE_S,
+            env={**os.environ, **self._mark.environ},
         )
 
     def close(self) -> None:
         self.client.close()
-        end(self.data)
+        self._mark.end()
 
     def status(self) -> dict[str, Any]:
         return self.client.status()
@@ -167,8 +170,8 @@ class Running:
         return pid
 
     def kill_everything(self) -> None:
-        """Heart, supervisor and brains at once: stopped first, so that none revives another."""
-        end(self.data)
+        """Heart, supervisor and brains at once."""
+        self._mark.end()
 
     def tokens(self) -> list[str]:
         return list(self.client.call("tokens"))

@@ -13,7 +13,8 @@ from examples.packer import drive
 from examples.packer.brain import Packer
 from osupervisor.brain.testing import run
 from osupervisor.bridge.errors import InvalidArguments, OpFailed
-from tests.supervisor.cli.command import PATIENCE_S, end, run_script
+from tests.mark import marked
+from tests.supervisor.cli.command import PATIENCE_S, run_script
 
 PACKER = Path(drive.__file__).parent
 CONFIG = str(PACKER / "osupervisor.toml")
@@ -98,12 +99,10 @@ def test_plain_loops_come_to_the_published_excess(name: str, policy: str) -> Non
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The data directory of a packer service."""
     folder = tmp_path_factory.mktemp("packer") / "data"
-    try:
+    with marked():
         started = run_script(PACKER, "start", "--daemon", "--data", str(folder))
         assert started.returncode == 0, started.stderr
         yield folder
-    finally:
-        end(folder)
 
 
 def driven(data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

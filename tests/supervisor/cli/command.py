@@ -1,9 +1,7 @@
-"""The command line in this process, and services that are ended however a test ends."""
+"""The command line in this process, and the installed script."""
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,8 +13,6 @@ from typing import Any
 import pytest
 
 from osupervisor.supervisor.cli import main
-from osupervisor.supervisor.cli.processes import Processes, family
-from osupervisor.supervisor.heart import pid_file
 
 SCRIPT = str(Path(sys.executable).with_name("osupervisor"))
 PATIENCE_S = 60.0
@@ -132,20 +128,6 @@ def run_script(
         timeout=PATIENCE_S,
         env={**os.environ, **environ},
     )
-
-
-def end(data: Path) -> None:
-    """Nothing of the service on this data directory is left. Its own processes are held by pidfd,
-    and are all stopped before one is killed: heart and supervisor would revive each other."""
-    deadline = time.monotonic() + PATIENCE_S
-    while data.exists() and (heart := pid_file.holder(str(data))) is not None:
-        assert time.monotonic() < deadline, f"{data}: process {heart} can't be ended"
-        with Processes(family(heart)) as processes:
-            for signum in (signal.SIGSTOP, signal.SIGKILL):
-                for pid in processes.alive:
-                    with contextlib.suppress(PermissionError):
-                        processes.send(pid, signum)
-            processes.wait(time.monotonic() + PATIENCE_S)
 
 
 def wait_for(condition: Callable[[], object]) -> None:

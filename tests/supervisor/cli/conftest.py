@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.cli.command import Cli, end, start, write_brain
+from tests.mark import marked
+from tests.supervisor.cli.command import Cli, start, write_brain
 
 
 @pytest.fixture(autouse=True)
@@ -13,11 +14,10 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a brain; whatever a test starts there is ended with it."""
+def folder(tmp_path: Path, ends_all: None) -> Path:
+    """A folder with a brain; whatever a test starts is ended with it."""
     write_brain(tmp_path)
-    yield tmp_path
-    end(tmp_path / "data")
+    return tmp_path
 
 
 @pytest.fixture
@@ -31,12 +31,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a service that a module's tests share."""
     folder = tmp_path_factory.mktemp("service")
     write_brain(folder)
-    try:
+    with marked():
         started = start(folder)
         assert started.returncode == 0, started.stderr
         yield folder
-    finally:
-        end(folder / "data")
 
 
 @pytest.fixture

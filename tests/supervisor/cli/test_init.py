@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from osupervisor.supervisor.cli.init import class_name
-from tests.supervisor.cli.command import PATIENCE_S, Cli, end, start
+from tests.supervisor.cli.command import PATIENCE_S, Cli, start
 
 
 def test_its_test_passes_and_its_service_serves(cli: Cli) -> None:
@@ -23,13 +23,10 @@ def test_its_test_passes_and_its_service_serves(cli: Cli) -> None:
     )
     assert ran.returncode == 0, ran.stdout
     assert "2 passed" in ran.stdout
-    try:
-        started = start(folder)
-        assert started.returncode == 0, started.stderr
-        cli.folder = folder
-        assert cli.ok("call", "add", "hits", "3") == "3\n"
-    finally:
-        end(folder / "data")
+    started = start(folder)
+    assert started.returncode == 0, started.stderr
+    cli.folder = folder
+    assert cli.ok("call", "add", "hits", "3") == "3\n"
 
 
 def test_it_tells_what_to_do_next(cli: Cli) -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from osupervisor.bridge.client import Client
-from tests.supervisor.cli.command import Cli, end, start
+from tests.supervisor.cli.command import Cli, start
 
 
 def test_the_map_has_what_programs_rely_on(live: Cli) -> None:
@@ -64,7 +64,6 @@ def test_waiting_begins_before_the_service_is_there(cli: Cli) -> None:
         assert "ready" in cli.ok("status", "--wait", "ready", "--timeout", "60s")
     finally:
         starter.join()
-        end(cli.folder / "data")
 
 
 def test_a_silent_supervisor_is_told_from_one_that_stops(cli: Cli) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from osupervisor.supervisor.heart.run_folder import RunFolder
+from tests.mark import Mark
 
 PARROT = [sys.executable, "-B", str(Path(__file__).parent / "programs" / "parrot.py")]
 HEART = [sys.executable, "-m", "osupervisor.supervisor.heart"]
@@ -24,7 +25,7 @@ class Service:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.process: subprocess.Popen[str] | None = None
-        self.stray_pids: set[int] = set()
+        self.mark = Mark()
 
     @property
     def pid(self) -> int:
@@ -47,7 +48,7 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **(environ or {})},
+            env={**os.environ, **self.mark.environ, **(environ or {})},
         )
         return self
 
@@ -79,7 +80,6 @@ class Service:
 
     def who(self) -> dict[str, Any]:
         answer: dict[str, Any] = self.ask("who")
-        self.stray_pids.add(answer["pid"])
         return answer
 
     def kill_supervisor(self) -> int:
@@ -125,34 +125,9 @@ class Service:
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
-    def hearts(self) -> list[int]:
-        """The processes that were started as hearts of this data folder, and live."""
-        found: list[int] = []
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                command = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if os.fsencode(self.data) in command and lives(int(name)):
-                found.append(int(name))
-        return found
-
     def clean_up(self) -> None:
-        """Stop what the test left: a heart that is only killed would be revived."""
-        for pid in self.stray_pids:
-            send(pid, signal.SIGSTOP)  # no more reviving
-
-        def no_heart_is_left() -> bool:
-            hearts = self.hearts()
-            for heart in hearts:
-                for signum in (signal.SIGTERM, signal.SIGQUIT, signal.SIGCONT):
-                    send(heart, signum)
-            return not hearts
-
-        wait_for(no_heart_is_left)
-        for pid in self.stray_pids:
-            send(pid, signal.SIGKILL)
-        wait_for(no_heart_is_left)  # one may just have been revived
+        """End what the test left, heart and all that it and its supervisors started."""
+        self.mark.end()
         if self.process is not None:
             self.process.communicate(timeout=PATIENCE_S)
 
@@ -171,14 +146,6 @@ def reaches(client: socket.socket, address: str) -> bool:
     except (FileNotFoundError, ConnectionRefusedError):
         return False
     return True
-
-
-def send(pid: int, signum: int) -> None:
-    """Send a signal, to a dead process too."""
-    try:
-        os.kill(pid, signum)
-    except ProcessLookupError:
-        return
 
 
 def lives(pid: int) -> bool:

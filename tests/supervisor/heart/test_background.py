@@ -72,6 +72,7 @@ def test_heart_starts_with_its_standard_descriptors_closed(service: Service) -> 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **service.mark.environ},
     )
     who = service.who()
     assert who["listeners"] == ["osupervisor.sock"]

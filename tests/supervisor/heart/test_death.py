@@ -153,7 +153,6 @@ def test_the_store_is_bounded_and_says_so(service: Service) -> None:
 def test_a_supervisor_may_go_on_in_another_process(service: Service) -> None:
     old = service.start().who()["pid"]
     child = service.ask("molt")
-    service.stray_pids.add(child)
     wait_for(lambda: not lives(old))
     wait_for(lambda: service.ask("barrier"))
     assert service.who()["pid"] == child

@@ -90,7 +90,6 @@ def test_a_revived_heart_watches_reads_refusals_and_stops(service: Service) -> N
 def test_a_revived_heart_can_be_stopped(service: Service) -> None:
     service.start()
     brain = service.ask("brain 1")
-    service.stray_pids.add(brain)
     pid = service.who()["pid"]
     heart = kill_heart(service)
     os.kill(heart, signal.SIGTERM)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from osupervisor.supervisor.heart.notification import parse
+from tests.mark import Mark
 from tests.supervisor.heart.service import HEART, PARROT, Service
 
 
@@ -93,7 +94,9 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
-def activate(listener: socket.socket, name: str, command: list[str]) -> "subprocess.Popen[str]":
+def activate(
+    listener: socket.socket, name: str, command: list[str], mark: Mark | None = None
+) -> "subprocess.Popen[str]":
     """Start a program with a listening socket, as systemd's socket units do."""
     return subprocess.Popen(
         [sys.executable, "-c", ACTIVATE, str(listener.fileno()), name, *command],
@@ -101,6 +104,7 @@ def activate(listener: socket.socket, name: str, command: list[str]) -> "subproc
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **(mark.environ if mark is not None else {})},
     )
 
 
@@ -118,7 +122,7 @@ def test_heart_takes_listening_sockets_from_the_manager(service: Service, tmp_pa
         listener.bind(str(tmp_path / "given.sock"))
         listener.listen()
         command = [*HEART, "--data", str(service.data), "--foreground", "--", *PARROT]
-        service.process = activate(listener, "given.socket", command)
+        service.process = activate(listener, "given.socket", command, service.mark)
         assert '"listeners": ["given.socket"]' in ask(tmp_path / "given.sock", "who")
     assert not (service.data / "run" / "osupervisor.sock").exists()
 

@@ -42,7 +42,6 @@ def _sleeps(pid: int) -> bool:
 def wait_for_spare(service: Service, supervisor: int) -> int:
     wait_for(lambda: any(map(is_waiting, spares(service, supervisor))))
     (spare,) = spares(service, supervisor)
-    service.stray_pids.add(spare)
     return spare
 
 

@@ -54,7 +54,12 @@ def test_descriptors_of_whoever_started_heart_are_not_kept(service: Service) -> 
     reader, writer = os.pipe()
     command = [*HEART, "--data", str(service.data), "--foreground", "--", *PARROT]
     service.process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[writer]
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=[writer],
+        env={**os.environ, **service.mark.environ},
     )
     os.close(writer)
     service.who()

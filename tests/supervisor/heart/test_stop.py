@@ -67,7 +67,6 @@ def test_brains_in_the_store_and_orphans_are_killed_at_the_end(service: Service)
     service.start()
     brains = [service.ask(f"brain {number}") for number in range(3)]
     orphans = [service.ask("orphan") for _ in range(3)]
-    service.stray_pids |= {*brains, *orphans}
     assert all(map(lives, brains + orphans))
     assert service.stop()[0] == 0
     assert not any(map(lives, brains + orphans))
@@ -76,7 +75,6 @@ def test_brains_in_the_store_and_orphans_are_killed_at_the_end(service: Service)
 def test_brains_outlive_their_supervisor(service: Service) -> None:
     service.start()
     brain = service.ask("brain 1")
-    service.stray_pids.add(brain)
     service.next_supervisor(service.kill_supervisor())
     assert lives(brain)
     assert service.stop()[0] == 0
