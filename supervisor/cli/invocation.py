@@ -18,7 +18,7 @@ import click
 
 from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import NotRunningError
-from osupervisor.supervisor.cli.failure import NotRunning
+from osupervisor.supervisor.cli.failure import Misused, NotRunning
 from osupervisor.supervisor.cli.place import data_directory
 from osupervisor.supervisor.heart import pid_file
 
@@ -38,8 +38,11 @@ class Invocation:
 
     @property
     def data(self) -> str:
-        """The data directory, absolute. Raises Misused."""
-        return data_directory(self.config_flag, os.environ, self.data_flag)
+        """The data directory, absolute; it need not exist. Raises Misused."""
+        data = data_directory(self.config_flag, os.environ, self.data_flag)
+        if os.path.lexists(data) and not os.path.isdir(data):
+            raise Misused(f"{data} is no directory", "name a service's data directory: --data DIR")
+        return data
 
     @contextmanager
     def client(self) -> Generator[Client]:
@@ -70,6 +73,7 @@ def command(name: str | None = None, **attributes: Any) -> Callable[[Function], 
         def run(
             *, json_output: bool, data: str | None, config: str | None, **others: Any
         ) -> object:
+            _refuse_empty(data, config)
             return function(Invocation(json_output, data, config), **others)
 
         declared = click.command(name or function.__name__, click.Command, **attributes)(run)
@@ -77,6 +81,14 @@ def command(name: str | None = None, **attributes: Any) -> Callable[[Function], 
         return declared
 
     return declare
+
+
+def _refuse_empty(data: str | None, config: str | None) -> None:
+    """An empty path is what a script's unset variable gives: it means no place, least of all the
+    current folder."""
+    for flag, found in (("--data", data), ("--config", config)):
+        if found == "":
+            raise Misused(f"{flag} is empty", f"name a path, or leave {flag} out for the default")
 
 
 _OPTIONS = (

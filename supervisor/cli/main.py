@@ -86,6 +86,9 @@ def run(arguments: Sequence[str]) -> int:
         left = osupervisor.main(list(arguments), "osupervisor", standalone_mode=False)
         sys.stdout.flush()
         return left if isinstance(left, int) else Exit.OK
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr, flush=True)
+        return Exit.USAGE
     except click.UsageError as error:
         failure: CliError = _misused(error)
     except click.ClickException as error:

@@ -83,12 +83,39 @@ def test_version(cli: Cli) -> None:
     assert version("osupervisor") in cli.ok("version")
 
 
-@pytest.mark.parametrize("data", ["/dev/null", "osupervisor.toml", "/proc/nope"])
-@pytest.mark.parametrize("command", [["status"], ["call", "x"], ["stop"], ["crashes", "ls"]])
-def test_a_data_directory_that_is_none(cli: Cli, command: list[str], data: str) -> None:
+EVERYWHERE = [
+    *(["status"], ["call", "x"], ["stop"], ["restart"], ["crashes", "ls"], ["deadletter", "ls"]),
+    *(["checkpoints", "ls"], ["wal", "ls"], ["logs"], ["start", "--daemon"]),
+]
+
+
+@pytest.mark.parametrize("data", ["/dev/null", "osupervisor.toml"])
+@pytest.mark.parametrize("command", EVERYWHERE)
+def test_a_file_is_no_data_directory(cli: Cli, command: list[str], data: str) -> None:
     ran = cli(*command, "--data", data)
-    assert ran.code in (0, 1, 3)
-    assert "Traceback" not in ran.err
+    assert ran.code == 2
+    assert data in ran.err and "hint:" in ran.err
+
+
+@pytest.mark.parametrize("command", [["status"], ["call", "x"], ["stop"], ["restart"]])
+def test_nothing_runs_where_no_directory_can_be(cli: Cli, command: list[str]) -> None:
+    assert cli(*command, "--data", "/proc/nope").code == 3
+
+
+@pytest.mark.parametrize("flag", ["--data", "--config"])
+@pytest.mark.parametrize("command", EVERYWHERE)
+def test_an_empty_path_is_refused_everywhere(cli: Cli, command: list[str], flag: str) -> None:
+    """An unset variable of a script: start took the current folder, and stop the default."""
+    ran = cli(*command, flag, "", "--json")
+    assert (ran.code, ran.error()["code"]) == (2, "Usage")
+    assert flag in ran.error()["message"]
+
+
+@pytest.mark.parametrize("group", [[], ["wal"], ["config"]])
+def test_a_group_without_a_command_shows_its_help(cli: Cli, group: list[str]) -> None:
+    ran = cli(*group)
+    assert ran.code == 2
+    assert ran.err.startswith("Usage: osupervisor ") and "\nCommands:\n" in ran.err
 
 
 @pytest.mark.parametrize(
