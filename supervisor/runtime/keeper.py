@@ -1,7 +1,7 @@
 """The keeper: the nursery, the brains that outlived a supervisor, and what happens to brains.
 
-nursery   started, started again when it ends; a target that can't be imported is said until
-          somebody mends it
+nursery   started, started again when it ends; a target that can't be imported, or ends whoever
+          imports it, is said until somebody mends it
 adopted   brains of the last supervisor, handed a new port each
 deaths    of brains before `ready` count, and imports that fail while none lives: too many of them
           lead down the ladder, at whose end a safe brain answers the operator
@@ -34,6 +34,10 @@ from osupervisor.supervisor.tree.ladder import Attempt, Ladder
 OUTPUT_READ_BYTES = 65_536
 """Read at a time from a brain's output: what is more waits in the pipe, and the brain drops it."""
 
+SILENT_ENDS = 2
+"""So many nurseries in a row that end without a word: one alone may have been killed by anybody,
+for want of memory say."""
+
 
 class Keeper:
     """Keeps brains coming. The brain manager does what it decides."""
@@ -65,6 +69,7 @@ class Keeper:
         self._init: Init | None = None
         self._head_start = head_start
         supervision = settings.supervision
+        self._silent_ends = 0
         self.ladder = Ladder(
             random.random,
             failures_max=settings.brain.start_failures_max,
@@ -127,6 +132,7 @@ class Keeper:
         return nursery_process.open_log(Path(self._settings.data))
 
     def nursery_ready(self, version: str) -> None:
+        self._silent_ends = 0
         self._say("info", "nursery.ready", code_version=version)
         self._events.target_imported()
         self.brains.refill()
@@ -141,9 +147,21 @@ class Keeper:
 
     def nursery_ended(self, status: int) -> None:
         asked = self.nursery is not None and self.nursery.asked_to_end
+        silent = self.nursery is not None and not self.nursery.spoke
         self.nursery = None
+        if silent and not asked:
+            self._ended_silently(status)
         if self._init is not None:
             self._init.exited(SHUTDOWN if asked else status_cause(status))
+
+    def _ended_silently(self, status: int) -> None:
+        """The code ended its process while it was imported, or somebody else did."""
+        self._silent_ends += 1
+        if self._silent_ends >= SILENT_ENDS:
+            self.nursery_failed(
+                f"importing the brain ended the process {self._silent_ends} times in a row"
+                f" ({status_cause(status)}); {self._settings.data}/logs/nursery.log has its output"
+            )
 
     def spawn(self, brain: int, descriptors: list[int]) -> bool:
         return self.nursery is not None and self.nursery.spawn(brain, descriptors)

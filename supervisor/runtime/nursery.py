@@ -46,6 +46,8 @@ class Nursery:
         self._loop = loop
         self._events = events
         self.ready = False
+        self.spoke = False
+        """Whether it has ever said that it is ready, or why it can't be."""
         self.asked_to_end = False
         self._line = started.line
         self._open = True
@@ -97,9 +99,10 @@ class Nursery:
             os.close(descriptor)
         match datagram.name, datagram.arguments:
             case "ready", [str(version), _]:
-                self.ready = True
+                self.ready = self.spoke = True
                 self._events.nursery_ready(version)
             case "failed", [str(traceback)]:
+                self.spoke = True
                 self._events.nursery_failed(traceback)
             case "spawned", [int(brain), int(pid)]:
                 self._events.spawned(brain, pid)

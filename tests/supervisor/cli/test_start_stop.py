@@ -101,6 +101,18 @@ def test_a_target_that_cant_be_imported_is_told_and_nothing_stays(cli: Cli) -> N
     assert cli("status").code == 3
 
 
+def test_a_target_that_ends_its_process_is_told_and_nothing_stays(cli: Cli) -> None:
+    (cli.folder / "ends.py").write_text("import os\nprint('farewell', flush=True)\nos._exit(7)\n")
+    ran = start(cli.folder, "ends.py:Counter", "--json")
+    assert ran.returncode == 1
+    error = json.loads(ran.stderr.splitlines()[-1])
+    assert error["code"] == "BrainFailed"
+    output = cli.folder / "data" / "logs" / "nursery.log"
+    assert "exit_code: 7" in error["message"] and str(output) in error["message"]
+    assert "farewell" in output.read_text()
+    assert cli("status").code == 3
+
+
 def test_a_supervisor_that_refuses_is_repeated(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     lock = DirectoryLock.acquire(tmp_path / "data")
