@@ -117,5 +117,5 @@ def _hint(error: BridgeError) -> str:
 def render(error: CliError) -> str:
     """For people. What the brain raised comes first, as it is the longest."""
     traceback = error.data.get("traceback")
-    before = f"{traceback.rstrip()}\n" if isinstance(traceback, str) else ""
+    before = f"{traceback.rstrip()}\n" if isinstance(traceback, str) and traceback.strip() else ""
     return f"{before}{error.code}: {error.message}\nhint: {error.hint}"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -74,6 +75,8 @@ def init(invocation: Invocation, name: str) -> None:
 
     NAME is the folder's path; the brain's class is named after it.
     """
+    if not name:
+        raise Misused("NAME is empty", "name a folder: `osupervisor init my-service`")
     folder = Path(os.path.abspath(name))
     brain = class_name(folder.name)
     _refuse_existing(folder)
@@ -86,7 +89,8 @@ def init(invocation: Invocation, name: str) -> None:
         print_json({"folder": str(folder), "brain": brain, "files": list(FILES)})
     else:
         write(f"{folder}: {', '.join(FILES)}")
-        write(f"next: cd {name} && osupervisor start; in another terminal, there too:")
+        enter = "" if folder == Path.cwd() else f"cd {shlex.quote(name)} && "
+        write(f"next: {enter}osupervisor start; in another terminal, there too:")
         write("      osupervisor call add hits 3")
 
 

@@ -30,7 +30,6 @@ READY_S = 60.0
 @click.option(
     "--timeout",
     type=duration,
-    default=READY_S,
     show_default="60s",
     help="With --daemon: how long to wait until it is ready.",
 )
@@ -40,7 +39,7 @@ def start(
     daemon: bool,
     profile: str | None,
     changes: tuple[str, ...],
-    timeout: float,
+    timeout: float | None,
 ) -> None:
     """Start the service; in the foreground, or with --daemon.
 
@@ -57,7 +56,12 @@ def start(
         launch.setting_variables(os.environ),
     )
     if daemon:
-        start_in_background(arguments, invocation.json, timeout)
+        start_in_background(arguments, invocation.json, READY_S if timeout is None else timeout)
+    elif timeout is not None:
+        raise Misused(
+            "--timeout is for --daemon: in the foreground nothing is waited for",
+            "leave it out, or let `osupervisor status --wait ready --timeout 60` wait elsewhere",
+        )
     else:
         _become_heart(arguments, invocation.json)
 

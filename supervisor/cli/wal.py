@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from osupervisor.supervisor.cli.failure import CliError
+from osupervisor.supervisor.cli.failure import CliError, Misused
 from osupervisor.supervisor.cli.invocation import Invocation, command
 from osupervisor.supervisor.cli.printing import moment, print_json, print_table, write
 from osupervisor.supervisor.cli.records import line, readable
@@ -53,6 +53,10 @@ def ls(invocation: Invocation) -> None:
 @click.option("--to", "last_lsn", type=_LSN, default=LSN_MAX, help="Last LSN.  [default: all]")
 def dump(invocation: Invocation, first_lsn: int, last_lsn: int) -> None:
     """Print the records, a line each; with --json all that is in them."""
+    if first_lsn > last_lsn:
+        raise Misused(
+            f"--from {first_lsn} is behind --to {last_lsn}", "give the smaller LSN to --from"
+        )
     for record in dump_log(_storage(invocation), first_lsn, last_lsn):
         found = readable(record)
         write(json.dumps(found, ensure_ascii=False) if invocation.json else line(found))

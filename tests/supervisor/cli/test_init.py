@@ -65,3 +65,16 @@ def test_a_folder_that_names_no_class(cli: Cli, name: str) -> None:
     ran = cli("init", name)
     assert ran.code == 2
     assert not (cli.folder / name).exists()
+
+
+def test_the_next_command_can_be_pasted(cli: Cli) -> None:
+    assert "cd 'my svc' && osupervisor start" in cli.ok("init", "my svc")
+    here = cli.folder / "my-service"
+    here.mkdir()
+    cli.folder = here
+    assert "next: osupervisor start" in cli.ok("init", ".")
+
+
+def test_an_empty_name_is_refused(cli: Cli) -> None:
+    ran = cli("init", "")
+    assert ran.code == 2 and "init my-service" in ran.err

@@ -113,6 +113,12 @@ def test_a_target_that_ends_its_process_is_told_and_nothing_stays(cli: Cli) -> N
     assert cli("status").code == 3
 
 
+def test_a_timeout_in_the_foreground_is_wrong_usage(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("start", "--timeout", "3")
+    assert ran.code == 2 and "--daemon" in ran.err
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_supervisor_that_refuses_is_repeated(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     lock = DirectoryLock.acquire(tmp_path / "data")

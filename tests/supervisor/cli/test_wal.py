@@ -145,6 +145,14 @@ def test_where_no_log_is(cli: Cli, action: str) -> None:
     assert "--data" in ran.err
 
 
-@pytest.mark.parametrize("arguments", [["dump", "--from", "0"], ["dump", "--to", "x"], ["mend"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["dump", "--from", "0"],
+        ["dump", "--to", "x"],
+        ["dump", "--from", "9", "--to", "3"],
+        ["mend"],
+    ],
+)
 def test_wrong_usage(cli: Cli, arguments: list[str]) -> None:
     assert cli("wal", *arguments).code == 2
