@@ -76,7 +76,8 @@ def _segment(storage: Storage, file: LogFile, first_lsn: int, last_lsn: int) -> 
         check_header(file, path, first_lsn)
     except DamageError as error:
         yield Damage(first_lsn, path, 0, first_lsn, first_lsn, error.reason)
-    offset, lsn, end = SEGMENT_HEADER_SIZE, first_lsn, file.data_end()
+    offset, lsn = SEGMENT_HEADER_SIZE, first_lsn
+    end = max(offset, file.data_end())  # A file may end inside its header.
     while True:
         stop = yield from _whole(file, first_lsn, offset, lsn, last_lsn, end)
         if stop.reason is None:

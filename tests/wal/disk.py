@@ -233,6 +233,7 @@ class DiskFile:
 
     def read(self, offset: int, size: int) -> bytes:
         self._check()
+        assert size >= 0, "the kernel refuses it"
         return bytes(self._inode.cache[offset : offset + size])
 
     def write(self, offset: int, data: bytes | memoryview) -> int:

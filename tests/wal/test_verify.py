@@ -1,8 +1,15 @@
 """A check of the whole log finds every damage, not the first alone."""
 
+from pathlib import Path
+
+import pytest
+
 from osupervisor.wal import hint
 from osupervisor.wal.record import Kind, encode
 from osupervisor.wal.recover import reopen
+from osupervisor.wal.repair import plan
+from osupervisor.wal.segment import segment_name
+from osupervisor.wal.storage import DirectoryStorage
 from osupervisor.wal.verify import verify
 from tests.wal.disk import Disk
 from tests.wal.logs import SEGMENTS, flip_record, three_segments
@@ -59,6 +66,17 @@ def test_a_bad_segment_header_loses_no_record() -> None:
     report = verify(disk)
     assert [(found.offset, found.lsn, found.next_lsn) for found in report.damage] == [(0, 4, 4)]
     assert report.records == len(owed.log)
+
+
+@pytest.mark.parametrize("size", [0, 5, 63])
+def test_a_file_that_ends_inside_its_header_is_damage_and_can_be_mended(
+    tmp_path: Path, size: int
+) -> None:
+    storage = DirectoryStorage(tmp_path)
+    (tmp_path / segment_name(1)).write_bytes(b"j" * size)
+    report = verify(storage)
+    assert [(one.offset, one.lsn) for one in report.damage] == [(0, 1)]
+    assert plan(storage, checkpoint_lsn=0).aside == (segment_name(1),)
 
 
 def test_a_missing_segment_is_a_gap() -> None:
