@@ -72,8 +72,7 @@ def stop_service(invocation: Invocation, data: str, timeout_s: float) -> list[in
     heart = heart_pid(data)
     if heart is None:
         return _stop_without_heart(invocation, data, deadline)
-    supervisors = started_with(os.path.join(data, "run", SETTINGS))
-    pids = family(heart, *(pid for pid in supervisors if pid != heart))
+    pids = _all_of(heart, data)
     with Processes(pids) as processes:
         lock = take_stop_lock(data)
         if lock is not None:
@@ -87,13 +86,21 @@ def stop_service(invocation: Invocation, data: str, timeout_s: float) -> list[in
     return pids
 
 
+def _all_of(first: int, data: str) -> list[int]:
+    """The service's processes: what descends from the one named first, and every supervisor with
+    its own. A dead heart's spare descends from nobody, and takes a moment to notice."""
+    supervisors = started_with(os.path.join(data, "run", SETTINGS))
+    return family(first, *(pid for pid in supervisors if pid != first))
+
+
 def _stop_without_heart(invocation: Invocation, data: str, deadline: float) -> list[int]:
-    """A supervisor that somebody else than heart watches over. Raises NotRunning."""
+    """A supervisor that somebody else than heart watches over, or that is just reviving its own.
+    Raises NotRunning."""
     timeout_s = max(0.001, deadline - time.monotonic())
     with invocation.client() as client:
         asker = client.with_options(timeout_s=min(timeout_s, 5.0))
         pid = asker.status()["supervisor"]["pid"]
-        pids = family(pid)
+        pids = _all_of(pid, data)
         with Processes(pids) as processes:
             try:
                 asker.request(SYSTEM_STOP)
