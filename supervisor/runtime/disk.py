@@ -10,8 +10,8 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
+from osupervisor.supervisor.runtime.disk_thread import DiskThread
 from osupervisor.wal.errors import AppendFailed, TruncateFailed
 from osupervisor.wal.recover import reopen
 from osupervisor.wal.storage import Storage
@@ -35,8 +35,7 @@ class Disk:
         self._storage = storage
         self._boot_id = boot_id
         self._segment_bytes_max = segment_bytes_max
-        self._loop = loop
-        self._thread = ThreadPoolExecutor(1, "disk")
+        self._thread = DiskThread(loop, "disk")
         self.writer = writer
         self.busy = False
         """A sync or a reopen is running."""
@@ -67,9 +66,8 @@ class Disk:
         self.busy = True
         self.syncs += 1
 
-        def finished(future: "asyncio.Future[None]") -> None:
+        def finished(error: Exception | None) -> None:
             self.busy = False
-            error = future.exception()
             if error is not None:
                 failed(f"fdatasync: {error}")
                 return
@@ -83,7 +81,7 @@ class Disk:
                 return
             done(target.lsn)
 
-        self._loop.run_in_executor(self._thread, target.run).add_done_callback(finished)
+        self._thread.run(target.run, finished)
 
     def reopen(
         self,
@@ -96,29 +94,32 @@ class Disk:
         self.busy = True
         self.writer.abandon()
 
-        def run() -> Writer:
-            return reopen(
-                self._storage,
-                self._boot_id,
-                durable,
-                records,
-                segment_bytes_max=self._segment_bytes_max,
+        opened: list[Writer] = []
+
+        def run() -> None:
+            opened.append(
+                reopen(
+                    self._storage,
+                    self._boot_id,
+                    durable,
+                    records,
+                    segment_bytes_max=self._segment_bytes_max,
+                )
             )
 
-        def finished(future: "asyncio.Future[Writer]") -> None:
+        def finished(error: Exception | None) -> None:
             self.busy = False
-            error = future.exception()
             if error is not None:
                 failed(str(error))
                 return
-            self.writer = future.result()
+            self.writer = opened[0]
             done()
 
-        self._loop.run_in_executor(self._thread, run).add_done_callback(finished)
+        self._thread.run(run, finished)
 
     def close(self) -> None:
         """Seal the log and end the thread. The last records are durable unless this raises."""
-        self._thread.shutdown(wait=True)
+        self._thread.close()
         if self.writer.failed:
             self.writer.abandon()
         else:
