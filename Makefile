@@ -18,7 +18,7 @@ KILLS  ?= 100
 SEEDS  ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup links start test check format lint types imports compiled bench chaos simulate repl wheel clean version
+.PHONY: help setup links start test check format lint types imports compiled test-compiled bench chaos simulate repl wheel clean version
 
 help:                 ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -67,8 +67,11 @@ $(COMPILED)/.ready: pyproject.toml | $(CPY)
 	@touch $@
 $(COMPILED)/.installed: $(COMPILED)/.ready setup.py $(SOURCES)
 	rm -rf build
-	OSUPERVISOR_COMPILE=1 $(CPY) -m pip install -q --no-build-isolation --no-deps --force-reinstall .
+	COMPILE_OSUPERVISOR=1 $(CPY) -m pip install -q --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
+
+test-compiled: compiled  ## the tests of what is compiled, on the compiled modules
+	$(CPY) -m pytest -q tests/supervisor/core tests/bridge tests/brain tests/simulation tests/wal/test_record.py tests/end_to_end
 
 bench: compiled       ## every benchmark beside its floor or peer, into benchmarks/RESULTS.md; BENCH=--quick looks only
 	$(CPY) benchmarks/run_all.py $(BENCH)

@@ -1,4 +1,4 @@
-"""Builds the distribution; with OSUPERVISOR_COMPILE=1 its hot modules are compiled by mypyc.
+"""Builds the distribution; with COMPILE_OSUPERVISOR=1 its hot modules are compiled by mypyc.
 
 The compiled modules are made from the very sources that run without them: nothing is written twice,
 and without a C compiler everything works, only slower. What the rest of the build needs stands in
@@ -43,7 +43,7 @@ errors); subclasses of list, which mypyc can't make (the state's containers)."""
 
 def extensions() -> list[Extension]:
     """One shared library, and a module of each name that loads its part of it."""
-    if os.environ.get("OSUPERVISOR_COMPILE") != "1":
+    if os.environ.get("COMPILE_OSUPERVISOR") != "1":
         return []
     from mypyc.build import mypycify
 

@@ -24,6 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, TypeVar
 
+from osupervisor.supervisor.core import core
+
 Mode = Literal["full", "quick", "tiny"]
 T = TypeVar("T")
 
@@ -123,6 +125,7 @@ def machine() -> dict[str, object]:
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "compiled": not str(core.__file__).endswith(".py"),
     }
 
 

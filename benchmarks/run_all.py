@@ -65,6 +65,7 @@ BENCHMARKS: Final = (
     Benchmark("kill_primary.py", ("--state", "1GB")),
     Benchmark("kill_supervisor.py"),
     Benchmark("throughput.py"),
+    Benchmark("supervisor_loop.py"),
     Benchmark("cold_start.py"),
     Benchmark("checkpoint_pause.py"),
     Benchmark("memory.py"),
@@ -149,7 +150,8 @@ def section(outcomes: list[Outcome], mode: Mode, command: str, now: datetime) ->
         f"## {now:%Y-%m-%d %H:%M} UTC, {mode}",
         "",
         f"`{command}` on {machine['cpus']} x {machine['cpu']}, {machine['memory_gib']} GiB, "
-        f"Linux {machine['kernel']}, Python {machine['python']}.",
+        f"Linux {machine['kernel']}, Python {machine['python']}, "
+        f"{'compiled' if machine['compiled'] else 'from source'}.",
         "Load: the average of the minute before and at the end of each benchmark.",
         "",
         "| what | found | goal | | beside it | times |",
