@@ -67,6 +67,7 @@ $(COMPILED)/.ready: pyproject.toml | $(CPY)
 	@touch $@
 $(COMPILED)/.installed: $(COMPILED)/.ready setup.py $(SOURCES)
 	rm -rf build
+	$(CPY) -m pip uninstall -q -y osupervisor  # or mypy reads the older one's modules beside the new
 	COMPILE_OSUPERVISOR=1 $(CPY) -m pip install -q --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 

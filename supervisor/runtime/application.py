@@ -19,11 +19,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from osupervisor.config.settings import Supervision as SupervisionSettings
+from osupervisor.supervisor.runtime.post_mortem import Say
 from osupervisor.supervisor.tree.backoff import Backoff
 from osupervisor.supervisor.tree.child import Start
 from osupervisor.supervisor.tree.child_spec import ChildSpec, Flags
 from osupervisor.supervisor.tree.environment import Environment
-from osupervisor.supervisor.tree.reports import Report
+from osupervisor.supervisor.tree.reports import (
+    CrashReport,
+    ProgressReport,
+    Report,
+    SupervisorReport,
+)
 from osupervisor.supervisor.tree.supervisor import Branch, Supervisor, supervisor
 from osupervisor.supervisor.tree.task_child import TaskInit, task
 
@@ -107,3 +113,19 @@ def as_map(branches: tuple[Branch, ...]) -> list[dict[str, object]]:
         }
         for branch in branches
     ]
+
+
+def reporter(say: Say) -> Callable[[Report], None]:
+    """Puts the tree's reports into the log."""
+
+    def report(found: Report) -> None:
+        match found:
+            case CrashReport(_, child, cause):
+                say("error", "child.crashed", child=child.id, cause=str(cause))
+            case SupervisorReport(name, context, cause, offender):
+                fields = {"supervisor": name, "context": context, "cause": str(cause)}
+                say("warning", "supervisor.report", child=offender.id, **fields)
+            case ProgressReport(name, started):
+                say("debug", "child.started", supervisor=name, child=started.id)
+
+    return report

@@ -12,8 +12,7 @@ from typing import cast
 from osupervisor.bridge import line
 from osupervisor.bridge.errors import BridgeError
 from osupervisor.config.settings import Settings
-from osupervisor.supervisor.core import outcome as outcomes
-from osupervisor.supervisor.core.fold import split_commit
+from osupervisor.supervisor.core.call import Waiter
 from osupervisor.supervisor.core.outbox import (
     Action,
     AnswerFromLog,
@@ -51,14 +50,6 @@ from osupervisor.supervisor.runtime.recovery import Recovered
 from osupervisor.supervisor.runtime.status import Status
 from osupervisor.supervisor.runtime.tape import Tape
 from osupervisor.supervisor.runtime.vault import CheckpointFailed, Vault
-from osupervisor.supervisor.tree.reports import (
-    CrashReport,
-    ProgressReport,
-    Report,
-    SupervisorReport,
-)
-from osupervisor.wal.errors import WalError
-from osupervisor.wal.finder import Finder
 from osupervisor.wal.placement import segment_lsns
 from osupervisor.wal.segment import segment_name
 
@@ -97,7 +88,6 @@ class Service:
         self._data = Path(settings.data)
         self._schema: dict[str, object] = {}
         self._storage = recovered.storage
-        self._finder = Finder(recovered.storage)
         self._stop_task: asyncio.Task[None] | None = None
         self._is_ready = False
         """Whether heart was told that somebody serves; it stands until this process ends."""
@@ -107,7 +97,10 @@ class Service:
         self._wire_brains(recovered, head_start)
         self._wire_clients(inheritance, token)
         self.tree = application.build(
-            self._parts(), self.keeper.start_nursery, settings.supervision, self._report
+            self._parts(),
+            self.keeper.start_nursery,
+            settings.supervision,
+            application.reporter(say),
         )
 
     def _wire_log(self, recovered: Recovered) -> None:
@@ -325,16 +318,6 @@ class Service:
                 child["children"] = [*cast("list[object]", child["children"]), *self.brains.rows()]
         return {"id": "osupervisor", "type": "supervisor", "children": children}
 
-    def _report(self, report: Report) -> None:
-        match report:
-            case CrashReport(_, child, cause):
-                self._say("error", "child.crashed", child=child.id, cause=str(cause))
-            case SupervisorReport(name, context, cause, offender):
-                fields = {"supervisor": name, "context": context, "cause": str(cause)}
-                self._say("warning", "supervisor.report", child=offender.id, **fields)
-            case ProgressReport(name, started):
-                self._say("debug", "child.started", supervisor=name, child=started.id)
-
     def _heart_revived(self, trouble: str) -> None:
         if trouble:
             self._say("error", "heart.not_revived", reason=trouble)
@@ -357,10 +340,16 @@ class Service:
             case BeginCheckpoint():
                 self._begin_checkpoint(action)
             case AnswerFromLog(waiter, lsn):
-                if waiter.asker.answer(waiter.message_id, self._outcome_at(lsn)):
-                    waiter.asker.flush()
+                self._answer_from_log(waiter, lsn)
             case KeepDeadLetter():
                 self._keep_dead_letter(action)
+
+    def _answer_from_log(self, waiter: Waiter, lsn: int) -> None:
+        def failed(reason: str) -> None:
+            self._say("error", "outcome.not_read", lsn=lsn, reason=reason)
+
+        if waiter.asker.answer(waiter.message_id, self.tape.outcome_at(lsn, failed)):
+            waiter.asker.flush()
 
     def _granted(self, brain: int, epoch: int) -> None:
         process = self.brains.by_id.get(brain)
@@ -416,18 +405,6 @@ class Service:
             self._say("error", "deadletter.not_kept", op=action.op, reason=str(error))
         else:
             self._say("error", "deadletter.kept", op=action.op, letter=letter)
-
-    def _outcome_at(self, lsn: int) -> bytes:
-        """The outcome in the log's record `lsn`."""
-        reason = "the tape no longer reaches back so far"
-        try:
-            record = self._finder.find(lsn)
-            if record is not None:
-                return split_commit(record.commit)[0]
-        except (WalError, OSError) as error:
-            reason = str(error)
-            self._say("error", "outcome.not_read", lsn=lsn, reason=reason)
-        return outcomes.unreadable(lsn, reason)
 
     def _request_checkpoint(self) -> None:
         self.core.want_checkpoint()
