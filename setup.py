@@ -20,14 +20,6 @@ COMPILED = (
     "bridge/packing.py",
     "bridge/port_messages.py",
     "bridge/session.py",
-    "brain/executor.py",
-    "brain/journal.py",
-    "brain/lease.py",
-    "brain/packing.py",
-    "brain/port.py",
-    "brain/state.py",
-    "brain/undo.py",
-    "brain/values.py",
     "supervisor/core",
     "supervisor/runtime/clock.py",
     "supervisor/runtime/connection.py",
@@ -36,9 +28,9 @@ COMPILED = (
     "supervisor/runtime/port.py",
     "wal/record.py",
 )
-"""What nearly every request goes through. Not: what authors call, whose wrong arguments deserve our
-own words (brain/context.py); classes that others inherit from or refer to weakly (the clients,
-errors); subclasses of list, which mypyc can't make (the state's containers)."""
+"""What every request goes through in the supervisor, and the codecs that its clients share. Not the
+brain's modules: their time goes into the state's containers, subclasses of dict and list, which
+mypyc can't make; nor classes that others inherit from or refer to weakly (the clients, errors)."""
 
 
 def extensions() -> list[Extension]:

@@ -114,18 +114,11 @@ def user_traceback(error: BaseException) -> str:
 
 def _keep_user_frames(found: traceback.TracebackException, seen: set[int]) -> None:
     seen.add(id(found))
-    frames = [frame for frame in found.stack if not _is_ours(frame.filename)]
+    frames = [frame for frame in found.stack if not frame.filename.startswith(_PACKAGE)]
     found.stack = traceback.StackSummary.from_list(frames)
     for linked in (found.__cause__, found.__context__):
         if linked is not None and id(linked) not in seen:
             _keep_user_frames(linked, seen)
-
-
-def _is_ours(filename: str) -> bool:
-    """Also of a compiled module, which knows where it lay when it was built: a relative path."""
-    return filename.startswith(_PACKAGE) or (
-        not filename.startswith("/") and "osupervisor/brain/" in filename
-    )
 
 
 def _text(error: BaseException) -> str:
