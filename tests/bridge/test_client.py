@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -359,6 +359,15 @@ def test_closing_wakes_all_who_wait(tmp_path: Path) -> None:
         client.status()
 
 
+@pytest.fixture
+def interruptible() -> Generator[None]:
+    """What ^C does in a terminal: a shell's background job begins with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_leaves_the_client_usable(tmp_path: Path) -> None:
     with listen_unix(tmp_path / "s") as listener, Client(tmp_path / "s") as client:
 

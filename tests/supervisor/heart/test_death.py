@@ -144,7 +144,7 @@ def test_the_store_is_bounded_and_says_so(service: Service) -> None:
     service.start()
     for number in range(205):
         service.ask(f"store n{number}")
-    assert service.ask("barrier") is True
+    wait_for(lambda: service.ask("barrier"))
     assert len(descriptors(service.pid)) < 230
     assert any("more than 200 descriptors" in line["message"] for line in service.journal())
     assert len(service.next_supervisor(service.kill_supervisor())["stored"]) == 200
