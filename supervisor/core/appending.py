@@ -114,7 +114,7 @@ def _settle(context: Context, entries: list[Entry]) -> None:
     if records:
         context.log.written(records)
         following.stream(context, records)
-    lease, commit = context.lease, context.fold.commit
+    lease, fold = context.lease, context.fold
     for entry in entries:
         if entry.kind is not _COMMIT:
             _settle_other(context, entry)
@@ -124,7 +124,7 @@ def _settle(context: Context, entries: list[Entry]) -> None:
         if entry.record:
             if epoch == lease.epoch:
                 lease.written_n = call.n
-            asked = commit(
+            asked = fold.commit(
                 lsn, epoch, entry.t_us, call.key, call.seen, call.crc, outcome, entry.effects
             )
             if asked:
