@@ -56,7 +56,8 @@ def start(
         launch.setting_variables(os.environ),
     )
     if daemon:
-        start_in_background(arguments, invocation.json, READY_S if timeout is None else timeout)
+        timeout_s = READY_S if timeout is None else timeout
+        start_in_background(checked(arguments), arguments, invocation.json, timeout_s)
     elif timeout is not None:
         raise Misused(
             "--timeout is for --daemon: in the foreground nothing is waited for",
@@ -66,11 +67,15 @@ def start(
         _become_heart(arguments, invocation.json)
 
 
-def start_in_background(arguments: StartArguments, as_json: bool, timeout_s: float) -> None:
-    """Start it, wait until it is ready, and say so. Raises CliError."""
+def start_in_background(
+    settings: Settings, arguments: StartArguments, as_json: bool, timeout_s: float
+) -> None:
+    """Start it, wait until it is ready, and say so. Raises CliError.
+
+    `settings`: what `checked` made of the arguments.
+    """
     from osupervisor.supervisor.cli.daemon import start_detached  # a client, with all it imports
 
-    settings = _checked(arguments)
     lock = _prepare(settings, arguments)
     try:
         command = launch.command(settings, foreground=False)
@@ -86,7 +91,7 @@ def start_in_background(arguments: StartArguments, as_json: bool, timeout_s: flo
 
 
 def _become_heart(arguments: StartArguments, as_json: bool) -> NoReturn:
-    settings = _checked(arguments)
+    settings = checked(arguments)
     _prepare(settings, arguments)
     command = launch.command(settings, foreground=True)
     if as_json:
@@ -97,7 +102,7 @@ def _become_heart(arguments: StartArguments, as_json: bool) -> NoReturn:
     os.execv(command[0], command)
 
 
-def _checked(arguments: StartArguments) -> Settings:
+def checked(arguments: StartArguments) -> Settings:
     """The settings that these arguments give. Raises Misused with all that is wrong."""
     report = check(
         Path(arguments.config) if arguments.config else None,

@@ -49,10 +49,12 @@ def restart(invocation: Invocation, timeout: float) -> None:
     """Stop the service, and start it again with the same arguments.
 
     The new one runs in the background, wherever the old one ran. Settings are read anew, from the
-    same files and variables.
+    same files and variables. Nothing is stopped while a setting is wrong, or the brain's code can't
+    be imported.
     """
     from osupervisor.supervisor.cli.launch import read_arguments
-    from osupervisor.supervisor.cli.start import start_in_background
+    from osupervisor.supervisor.cli.start import checked, start_in_background
+    from osupervisor.supervisor.cli.trial import try_import
 
     data = invocation.data
     arguments = read_arguments(data)
@@ -61,9 +63,11 @@ def restart(invocation: Invocation, timeout: float) -> None:
             raise NotRunning(data)
         hint = "run `osupervisor stop` and `osupervisor start` with the arguments that you want"
         raise CliError(f"{data}/run/start.json doesn't tell how it was started", hint)
+    settings = checked(arguments)
     if heart_pid(data) is not None:
+        try_import(settings, timeout)
         stop_service(invocation, data, timeout)
-    start_in_background(arguments, invocation.json, timeout)
+    start_in_background(settings, arguments, invocation.json, timeout)
 
 
 def stop_service(invocation: Invocation, data: str, timeout_s: float) -> list[int]:

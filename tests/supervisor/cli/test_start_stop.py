@@ -7,6 +7,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from osupervisor.supervisor.cli.processes import family
 from osupervisor.supervisor.heart import pid_file
 from osupervisor.wal.lock import DirectoryLock
@@ -58,6 +60,52 @@ def test_restart_repeats_the_arguments_and_keeps_the_state(cli: Cli, tmp_path: P
     assert cli.ok("call", "get", "hits") == "3\n"
     settings = json.loads((tmp_path / "data" / "run" / "settings.json").read_bytes())
     assert settings["settings"]["op"]["timeout_s"] == 7
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def broken(:\n", "SyntaxError"),
+        ("import no_such_module_here\n", "no_such_module_here"),
+        ("import os\nprint('farewell', flush=True)\nos._exit(7)\n", "farewell"),
+        ("", "Counter"),
+    ],
+)
+def test_restart_refuses_a_brain_that_cant_be_imported_before_it_stops_anything(
+    cli: Cli, code: str, told: str
+) -> None:
+    before = json.loads(start(cli.folder, "--json").stdout)
+    (cli.folder / "brain.py").write_text(code)
+    ran = run_script(cli.folder, "restart", "--json")
+    assert ran.returncode == 1
+    error = json.loads(ran.stderr.splitlines()[-1])
+    assert error["code"] == "BrainFailed"
+    assert told in error["message"] + error["data"]["traceback"]
+    assert "goes on" in error["hint"]
+    after = cli.status()
+    assert after["state"] == "ready"
+    for role in ("heart", "supervisor", "primary"):
+        assert after[role]["pid"] == before[role]["pid"], role
+    assert cli.ok("call", "add", "hits") == "1\n"
+
+
+def test_restart_refuses_a_brain_whose_import_does_not_end(cli: Cli) -> None:
+    start(cli.folder)
+    pid = cli.folder / "pid"
+    endless = f"import os\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\nwhile True: pass\n"
+    (cli.folder / "brain.py").write_text(endless)
+    assert run_script(cli.folder, "restart", "--timeout", "2s").returncode == 124
+    assert ended(int(pid.read_text()))
+    assert cli.status()["state"] == "ready"
+
+
+def test_restart_refuses_a_bad_setting_before_it_stops_anything(cli: Cli) -> None:
+    before = json.loads(start(cli.folder, "--json").stdout)
+    with open(cli.folder / "osupervisor.toml", "a") as file:
+        file.write('queue_max = "many"\n')
+    ran = run_script(cli.folder, "restart", "--json", "--data", "data")
+    assert ran.returncode == 2
+    assert cli("status", "--json", "--data", "data").json()["heart"] == before["heart"]
 
 
 def test_restart_starts_a_stopped_service_as_it_was(cli: Cli) -> None:
