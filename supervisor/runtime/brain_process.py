@@ -53,6 +53,9 @@ class BrainProcess:
     took_over: str | None = None
     """Who got the lease when it died."""
     killed: Verdict | None = None
+    sigkilled: bool = False
+    """SIGKILL was sent while it was there: what it died of is known, also when its exit status
+    never comes."""
     excused: bool = False
     """A fault was done to it on command: its death blames no request."""
     gone: bool = False
@@ -82,6 +85,7 @@ class BrainProcess:
             signal.pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:
             return False
+        self.sigkilled = self.sigkilled or number == signal.SIGKILL
         return True
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -20,7 +21,7 @@ from osupervisor.supervisor.reports.crash_report import (
 from osupervisor.supervisor.reports.crash_store import CrashStore, Unreadable
 from osupervisor.supervisor.reports.errors import ReportsError
 from osupervisor.supervisor.runtime.brain_process import BrainProcess
-from osupervisor.supervisor.tree.exit_status import status_cause
+from osupervisor.supervisor.tree.exit_status import signal_cause, status_cause
 
 TRACEBACK_BEGINS = ("Traceback (most recent call last)", "Fatal Python error", "Thread 0x")
 CURRENT_THREAD = "Current thread"
@@ -151,13 +152,24 @@ class PostMortem:
 
 
 def _cause(process: BrainProcess) -> Cause:
-    detail = process.killed.reason if process.killed is not None else ""
-    if process.excused:
-        detail = "chaos"
-    if process.status is None:
+    """The exit status where it came, else what is known of the supervisor's own signals."""
+    detail = _reason(process)
+    if process.status is not None:
+        cause = status_cause(process.status)
+    elif process.sigkilled:
+        cause = signal_cause(signal.SIGKILL)
+    else:
         return Cause("unknown", detail=detail)
-    cause = status_cause(process.status)
     return Cause(str(cause.kind), cause.number, cause.detail, detail)
+
+
+def _reason(process: BrainProcess) -> str:
+    """Why the supervisor ended it; empty where it did not."""
+    if process.excused:
+        return "chaos"
+    if process.killed is None:
+        return ""
+    return f"killed: {process.killed.reason}" if process.sigkilled else process.killed.reason
 
 
 def _traceback(lines: tuple[str, ...]) -> str | None:
