@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from osupervisor.bridge.client import Client
-from osupervisor.bridge.errors import BridgeError, NotRunningError, Unavailable
+from osupervisor.bridge.errors import BridgeError, NotRunningError, Timeout, Unavailable
 from osupervisor.bridge.methods import SYSTEM_CHAOS
 from osupervisor.supervisor.cli.failure import CliError, Misused
 from osupervisor.supervisor.cli.invocation import Invocation, command
@@ -20,6 +20,8 @@ TARGETS = ("primary", "standby", "supervisor", "heart")
 SPREAD = (0.5, 1.5)
 """The time to the next fault, as a share of --every: even steps would meet the same phase of the
 service's own beats again and again."""
+LEFT_S_MIN = 0.001
+"""The shortest wait for an answer, at the very end of --for."""
 
 Strike = dict[str, Any]
 
@@ -52,15 +54,15 @@ def chaos(
         if seed is None:
             seed = time.time_ns() % 1_000_000
         struck = missed = 0
-        for _ in _moments(Random(seed), every_s, for_s):
-            strike = _try(client, action, target)
+        for left_s in _moments(Random(seed), every_s, for_s):
+            strike = _try(client.with_options(timeout_s=left_s), action, target)
             struck, missed = struck + (strike["pid"] is not None), missed + (strike["pid"] is None)
             _show(invocation, strike)
     _sum_up(invocation, struck, missed, seed)
 
 
-def _moments(random: Random, every_s: float, for_s: float | None) -> Iterator[None]:
-    """Returns at each moment at which a fault is due."""
+def _moments(random: Random, every_s: float, for_s: float | None) -> Iterator[float | None]:
+    """Returns at each moment at which a fault is due: the seconds left, None without an end."""
     now = time.monotonic()
     end = None if for_s is None else now + for_s
     due = now
@@ -70,7 +72,7 @@ def _moments(random: Random, every_s: float, for_s: float | None) -> Iterator[No
             time.sleep(max(0.0, end - time.monotonic()))
             return
         time.sleep(max(0.0, due - time.monotonic()))
-        yield
+        yield None if end is None else max(LEFT_S_MIN, end - time.monotonic())
 
 
 def _strike(client: Client, action: str, target: str) -> Strike:
@@ -79,12 +81,13 @@ def _strike(client: Client, action: str, target: str) -> Strike:
 
 
 def _try(client: Client, action: str, target: str) -> Strike:
-    """A strike, or why there was none: a target may be on its way back from the last one."""
+    """A strike, or why there was none: a target may be on its way back from the last one, and a
+    supervisor that was struck answers nobody."""
     try:
         return _strike(client, action, target)
     except NotRunningError:
         raise
-    except Unavailable as error:
+    except (Timeout, Unavailable) as error:
         missed = {"pid": None, "reason": error.message}
         return {"action": action, "target": target, "unix_s": round(time.time(), 3), **missed}
     except BridgeError as error:

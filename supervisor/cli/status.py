@@ -10,6 +10,7 @@ from osupervisor.bridge.errors import NotRunningError, Timeout
 from osupervisor.supervisor.cli.failure import Exit, TimedOut
 from osupervisor.supervisor.cli.invocation import Invocation, command, heart_pid
 from osupervisor.supervisor.cli.printing import print_json, write
+from osupervisor.supervisor.cli.processes import is_stopped
 from osupervisor.supervisor.cli.stop_lock import stop_is_asked_for
 from osupervisor.supervisor.cli.values import duration
 
@@ -68,12 +69,21 @@ def _without_supervisor(data: str) -> Status:
     stopping = stop_is_asked_for(data)
     return {
         "state": "stopping" if stopping else "starting",
-        "reason": "" if stopping else SILENT,
+        "reason": "" if stopping else _why_silent(pid),
         "heart": {"pid": pid},
         "supervisor": None,
         "primary": None,
         "standby": None,
     }
+
+
+def _why_silent(heart: int) -> str:
+    if not is_stopped(heart):
+        return SILENT
+    return (
+        f"the supervisor doesn't answer, and heart, process {heart}, is stopped (state T): nobody"
+        f" starts a supervisor that died; let it go on: kill -CONT {heart}"
+    )
 
 
 def describe(found: Status, data: str) -> str:

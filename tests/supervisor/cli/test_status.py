@@ -1,8 +1,12 @@
 """`osupervisor status`: the map that programs read, and waiting."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -99,6 +103,37 @@ def test_a_silent_supervisor_is_told_from_one_that_stops(cli: Cli) -> None:
             assert cli.json("status", "--timeout", "100ms")["state"] == "stopping"
         finally:
             process.kill()
+
+
+@pytest.fixture
+def unguarded(cli: Cli) -> Iterator[int]:
+    """A service whose heart is stopped and whose supervisor is dead; heart's process."""
+    status = json.loads(start(cli.folder, "--json").stdout)
+    heart, supervisor = status["heart"]["pid"], status["supervisor"]["pid"]
+    os.kill(heart, signal.SIGSTOP)
+    os.kill(supervisor, signal.SIGKILL)
+    yield heart
+    os.kill(heart, signal.SIGCONT)
+
+
+def test_a_stopped_heart_is_named_with_the_way_out(cli: Cli, unguarded: int) -> None:
+    found = cli.json("status", "--timeout", "200ms")
+    assert (found["state"], found["heart"]) == ("starting", {"pid": unguarded})
+    assert f"heart, process {unguarded}, is stopped (state T)" in found["reason"]
+    assert f"kill -CONT {unguarded}" in found["reason"]
+    ran = cli("status", "--wait", "ready", "--timeout", "200ms")
+    assert ran.code == 124 and f"kill -CONT {unguarded}" in ran.err
+    os.kill(unguarded, signal.SIGCONT)
+    cli.ok("status", "--wait", "ready", "--timeout", "60s")
+
+
+def test_chaos_ends_at_its_time_where_nobody_answers(cli: Cli, unguarded: int) -> None:
+    """Beyond a connection's patience, which would end it too."""
+    ran = cli("chaos", "kill", "--every", "100ms", "--for", "300ms", "--seed", "7", "--json")
+    assert ran.code == 0, ran.err
+    *strikes, total = [json.loads(row) for row in ran.out.splitlines()]
+    assert strikes and all(each["pid"] is None and each["reason"] for each in strikes)
+    assert total == {"struck": 0, "missed": len(strikes), "seed": 7}
 
 
 @pytest.mark.parametrize(
