@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
-from osupervisor.brain.errors import ArgumentsError, BrainError
+from osupervisor.brain.errors import ArgumentsError, BrainError, StateError
 from osupervisor.brain.packing import encode
 from osupervisor.brain.program import Program
 
@@ -64,9 +64,10 @@ def undecodable(reason: str) -> bytes:
 
 
 def invalid_path(error: BrainError) -> bytes:
-    return outcome(
-        "InvalidArguments", _clip(str(error), MESSAGE_CHARACTERS_MAX), "give a path that exists", {}
-    )
+    """`depth`, where nothing stands at the path: so many of its keys led somewhere."""
+    data = {"depth": len(error.path) - 1} if isinstance(error, StateError) else {}
+    message = _clip(str(error), MESSAGE_CHARACTERS_MAX)
+    return outcome("InvalidArguments", message, "give a path that exists", data)
 
 
 def not_a_query(name: str) -> bytes:

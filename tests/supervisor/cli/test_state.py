@@ -11,7 +11,7 @@ from tests.supervisor.cli.command import Cli
 @pytest.fixture(autouse=True)
 def filled(live: Cli) -> None:
     live.ok("call", "put", "bins", '[{"free": 3}, {"free": 5}]')
-    live.ok("call", "put", '"7"', '{"a.b": "text"}')
+    live.ok("call", "put", '"7"', '{"a.b": "text", "x": [1, 2, {"08": {"9": 3}}]}')
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,8 @@ def filled(live: Cli) -> None:
         ("bins", [{"free": 3}, {"free": 5}]),
         ("bins.1.free", 5),
         ('["bins", 1, "free"]', 5),
-        ("7", {"a.b": "text"}),
+        ("7.x.1", 2),
+        ("7.x.2.08.9", 3),
         ('["7", "a.b"]', "text"),
     ],
 )
@@ -44,6 +45,22 @@ def test_people_get_texts_as_they_are_and_long_values_on_several_lines(live: Cli
 def test_a_path_that_leads_nowhere(live: Cli, path: str) -> None:
     ran = live("state", path, "--json")
     assert (ran.code, ran.error()["code"]) == (1, "InvalidArguments")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("7.x.9", "state['7']['x']: nothing under 9; a list of 3 items"),
+        ("7.y.1", "state['7']: nothing under 'y'; a dict of 2 keys: 'a.b', 'x'"),
+        ("7.x.2.8.9", "state['7']['x'][2]: nothing under 8; a dict of 1 keys: '08'"),
+        ("8", "state: nothing under 8"),
+        ("bins.1.free.2", "state['bins'][1]['free']: nothing under 2; found int"),
+    ],
+)
+def test_a_path_that_leads_nowhere_names_the_key_that_failed(
+    live: Cli, path: str, told: str
+) -> None:
+    assert live("state", path, "--json").error()["message"].startswith(told)
 
 
 @pytest.mark.parametrize("path", ["a..b", ".", "[broken", "[1"])
