@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import click
@@ -38,7 +39,7 @@ Record = dict[str, object]
 def logs(invocation: Invocation, follow: bool, last: int, level: str, source: str | None) -> None:
     """Show the log lines of all processes; with -f also those to come.
 
-    Lines are counted before --level and --source leave some out. Times are UTC.
+    Lines are counted behind --level and --source. Times are UTC.
     """
     folder = Path(invocation.data, FOLDER)
     if not folder.is_dir() and not follow:
@@ -48,12 +49,13 @@ def logs(invocation: Invocation, follow: bool, last: int, level: str, source: st
         )
     if source is not None:
         _check_source(folder, source, follow)
-    reader = LogReader(folder, last)
+    everything = source is None and level == LEVELS[0]
+    wanted = None if everything else partial(_is_wanted, level, source)
+    reader = LogReader(folder, last, wanted)
     try:
         while True:
             for record in reader.poll():
-                if _is_wanted(record, level, source):
-                    _show(invocation, record)
+                _show(invocation, record)
             if not follow:
                 return
             sys.stdout.flush()
@@ -62,7 +64,7 @@ def logs(invocation: Invocation, follow: bool, last: int, level: str, source: st
         reader.close()
 
 
-def _is_wanted(record: Record, level: str, source: str | None) -> bool:
+def _is_wanted(level: str, source: str | None, record: Record) -> bool:
     found = record["level"]
     rank = LEVELS.index(found) if found in LEVELS else len(LEVELS)
     return rank >= LEVELS.index(level) and (source is None or _is_of(str(record["source"]), source))

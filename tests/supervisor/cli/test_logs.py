@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,32 @@ def test_lines_are_chosen(cli: Cli, logged: Path) -> None:
     assert messages(cli, "--level", "warning") == ["zeroth", "second"]
     assert messages(cli, "--source", "heart") == ["first"]
     assert messages(cli, "-n", "0") == []
+
+
+def test_lines_are_counted_behind_the_filters(cli: Cli, logged: Path) -> None:
+    with open(logged / "heart.log", "a") as file:
+        file.writelines(LINE.format(3, "info", "heart", f"beat {n}") for n in range(150))
+    assert messages(cli, "-n", "1", "--level", "warning") == ["second"]
+    assert messages(cli, "-n", "2", "--source", "supervisor") == ["zeroth", "second"]
+    assert messages(cli, "--source", "supervisor") == ["zeroth", "second"]
+    assert messages(cli, "-n", "2") == ["beat 148", "beat 149"]
+    assert messages(cli, "-n", "0", "--level", "warning") == []
+
+
+def test_a_file_without_times_is_of_when_it_was_written_last(cli: Cli, logged: Path) -> None:
+    """nursery.log: what the brain's code prints while it is imported."""
+    path = logged / "nursery.log"
+    path.write_text("Traceback ...\nValueError: no\n")
+    unix_s = datetime(2026, 11, 20, 11, 3, 21, 500_000, UTC).timestamp()
+    os.utime(path, (unix_s, unix_s))
+    assert messages(cli) == ["zeroth", "first", "Traceback ...", "ValueError: no", "second"]
+    assert messages(cli, "-n", "2") == ["ValueError: no", "second"]
+
+
+def test_lines_before_the_first_time_of_a_file_are_of_that_time(cli: Cli, logged: Path) -> None:
+    lines = (logged / "heart.log").read_text()
+    (logged / "heart.log").write_text("Traceback ...\n" + lines)
+    assert messages(cli) == ["zeroth", "Traceback ...", "first", "second"]
 
 
 @pytest.fixture
