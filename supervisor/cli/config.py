@@ -1,11 +1,13 @@
 """`osupervisor config`: the settings in force, and what is wrong with them. Starts nothing."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
 
 import click
 
+from osupervisor.config.catalogue import nearest, sections
 from osupervisor.config.check import Report
 from osupervisor.config.check import check as check_settings
 from osupervisor.config.description import Description, describe
@@ -29,19 +31,20 @@ def config() -> None:
 def show(
     invocation: Invocation, key: str | None, profile: str | None, changes: tuple[str, ...]
 ) -> None:
-    """Show every setting with its source, or all about the one named KEY."""
+    """Show every setting with its source, those of a section (op), or all about one (op.timeout_s).
+
+    KEY names the section or the setting.
+    """
     report = _report(invocation, profile, changes)
     if report.loaded is None:
         raise _bad(report)
     rows = describe(report.loaded.settings, report.loaded.provenance)
-    if key is not None:
-        _show_one(invocation, rows, key)
-    elif invocation.json:
-        print_json({"settings": [row.as_dict() for row in rows], **_files(report.loaded)})
+    section = "" if key is None else key.removesuffix(".")
+    if key is None or section in sections():
+        chosen = [row for row in rows if key is None or row.key.startswith(f"{section}.")]
+        _show_many(invocation, chosen, report.loaded)
     else:
-        print_table(
-            ("setting", "value", "source"), [(r.key, r.text, r.source) for r in rows], "none"
-        )
+        _show_one(invocation, rows, key)
 
 
 @command()
@@ -77,12 +80,19 @@ def _files(loaded: Loaded) -> dict[str, list[str]]:
     return {"files": [str(file) for file in loaded.files], "warnings": list(loaded.warnings)}
 
 
+def _show_many(invocation: Invocation, rows: list[Description], loaded: Loaded) -> None:
+    if invocation.json:
+        print_json({"settings": [row.as_dict() for row in rows], **_files(loaded)})
+    else:
+        cells = [(row.key, row.text, row.source) for row in rows]
+        print_table(("setting", "value", "source"), cells, "none")
+
+
 def _show_one(invocation: Invocation, rows: tuple[Description, ...], key: str) -> None:
     row = next((row for row in rows if row.key == key), None)
     if row is None:
-        from osupervisor.config.catalogue import nearest
-
-        near = " or ".join(nearest(key))
+        meant = [] if "." in key else get_close_matches(key, sections(), n=1)
+        near = " or ".join(meant or nearest(key))
         hint = f"did you mean {near}?" if near else "`osupervisor config show` lists all settings"
         raise Misused(f"there is no setting {key!r:.80}", hint, code="BadSetting")
     if invocation.json:

@@ -31,6 +31,23 @@ def test_one_setting_is_explained(cli: Cli) -> None:
     assert "How long an op may execute" in text
 
 
+def test_a_section_is_listed(cli: Cli) -> None:
+    everything = cli.json("config", "show")
+    found = cli.json("config", "show", "op")
+    assert found["settings"] == [s for s in everything["settings"] if s["key"].startswith("op.")]
+    assert found["files"] == everything["files"]
+    keys = [row.split()[0] for row in cli.ok("config", "show", "op").splitlines()[1:]]
+    assert keys == [each["key"] for each in found["settings"]] != []
+    assert cli.ok("config", "show", "op.") == cli.ok("config", "show", "op")
+    assert cli("config", "show", "op", "--set", "nope=3").code == 2
+
+
+def test_an_unknown_section_is_met_with_the_nearest(cli: Cli) -> None:
+    ran = cli("config", "show", "checkpoints")
+    assert ran.code == 2
+    assert "did you mean checkpoint?" in ran.err
+
+
 def test_an_unknown_one_is_met_with_the_nearest(cli: Cli) -> None:
     ran = cli("config", "show", "op.timeout")
     assert ran.code == 2
