@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,10 +32,15 @@ END_S = 60.0
 LOOKS_FAILED = 2
 """Looks that must find the same reason: one may fall between a failure and the next try."""
 
-LINES_BACK = 100
-"""Far enough for the few lines that a start writes."""
-
 Status = dict[str, Any]
+
+
+class _Unfit(Exception):
+    """The brain does not start, and its service was stopped."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Notices:
@@ -78,10 +84,14 @@ def start_detached(command: list[str], data: str, timeout_s: float) -> Status:
 
     Raises CliError where it can't be, and then nothing of it is left; TimedOut: it goes on.
     """
-    with Notices(data) as notices:
+    with Notices(data) as notices, closing(LogReader(Path(data, "logs"))) as log:
         pid = _detach(command, {**os.environ, "NOTIFY_SOCKET": notices.address})
         with Processes([pid]) as heart, Client(Path(data), connect_timeout_s=0.0) as client:
-            return _wait(heart, notices, client.with_options(timeout_s=ASK_S), data, timeout_s)
+            asker = client.with_options(timeout_s=ASK_S)
+            try:
+                return _wait(heart, notices, asker, data, timeout_s)
+            except _Unfit as error:
+                raise _brain_failed(error.reason, data, log) from None
 
 
 def _wait(
@@ -108,7 +118,7 @@ def _wait(
         reasons = [*reasons, _trouble(status)] if _trouble(status) else []
         if len(reasons) >= LOOKS_FAILED:
             _end(heart.alive[0])
-            raise _unfit(reasons[-1], data)
+            raise _Unfit(reasons[-1])
     raise TimedOut(
         f"the service on {data} was not ready in {timeout_s:g} s; it goes on starting",
         "`osupervisor status --wait ready --timeout 60` waits on, `osupervisor stop` gives up",
@@ -144,22 +154,19 @@ def _refused(reason: str, data: str) -> CliError:
     return CliError(message, _see(data), {"data": data}, code="Refused")
 
 
-def _unfit(reason: str, data: str) -> CliError:
+def _brain_failed(reason: str, data: str, log: LogReader) -> CliError:
+    """`log`: it has been there since before the start."""
     hint = "correct the brain and start again; nothing is left running"
     found: dict[str, object] = {"data": data}
-    traceback = _last_traceback(data)
+    traceback = _last_traceback(log)
     if traceback:
         found["traceback"] = traceback
     return CliError(f"the brain does not start: {reason}", hint, found, code="BrainFailed")
 
 
-def _last_traceback(data: str) -> str:
+def _last_traceback(log: LogReader) -> str:
     """Why the target could not be imported, as the log has it; empty where it hasn't."""
-    reader = LogReader(Path(data, "logs"), LINES_BACK)
-    try:
-        texts = [record.get("traceback") for record in reader.poll()]
-    finally:
-        reader.close()
+    texts = [record.get("traceback") for record in log.poll()]
     return next((text for text in reversed(texts) if isinstance(text, str) and text), "")
 
 

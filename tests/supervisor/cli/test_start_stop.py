@@ -12,7 +12,7 @@ import pytest
 from osupervisor.supervisor.cli.processes import family
 from osupervisor.supervisor.heart import pid_file
 from osupervisor.wal.lock import DirectoryLock
-from tests.supervisor.cli.command import PATIENCE_S, SCRIPT, Cli, run_script, start, wait_for
+from tests.supervisor.cli.command import BRAIN, PATIENCE_S, SCRIPT, Cli, run_script, start, wait_for
 
 
 def ended(pid: int) -> bool:
@@ -147,6 +147,19 @@ def test_a_target_that_cant_be_imported_is_told_and_nothing_stays(cli: Cli) -> N
     assert error["code"] == "BrainFailed"
     assert "no_such_module_here" in error["message"]
     assert cli("status").code == 3
+
+
+def test_only_a_traceback_of_this_start_is_told(cli: Cli) -> None:
+    """A log may hold any number of them, of starts long ago."""
+    (cli.folder / "broken.py").write_text("import no_such_module_here\n")
+    ran = start(cli.folder, "broken.py:Counter", "--json")
+    assert "no_such_module_here" in json.loads(ran.stderr)["data"]["traceback"]
+    dying = "import os\nos.register_at_fork(after_in_child=lambda: os._exit(9))\n" + BRAIN
+    (cli.folder / "brain.py").write_text(dying)
+    ran = start(cli.folder, "--json", "--set", "brain.start_failures_max=1")
+    error = json.loads(ran.stderr.splitlines()[-1])
+    assert (ran.returncode, error["code"]) == (1, "BrainFailed")
+    assert "traceback" not in error["data"]
 
 
 def test_a_target_that_ends_its_process_is_told_and_nothing_stays(cli: Cli) -> None:
