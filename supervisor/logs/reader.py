@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osupervisor.supervisor.logs.follower import Follower
-from osupervisor.supervisor.logs.record import decode, timestamp
+from osupervisor.supervisor.logs.record import decode
+from osupervisor.supervisor.logs.timestamp import timestamp
 
 MISSED = "log.missed"
 # More lines than any file holds.

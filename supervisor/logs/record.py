@@ -10,9 +10,7 @@ a log file (a traceback before the log was open) need not be JSON: it is a messa
 """
 
 import json
-import time
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Literal, cast
 
 import orjson
@@ -22,12 +20,6 @@ LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 HEAD = ("time", "level", "source", "message")
 # A line is read by people; what is longer belongs in a crash report.
 TEXT_CHARS_MAX = 2000
-
-
-def timestamp(unix_s: float) -> str:
-    """RFC 3339, UTC, milliseconds."""
-    whole_s, ms = divmod(int(unix_s * 1000), 1000)
-    return f"{_second(whole_s)}.{ms:03d}Z"
 
 
 def encode(record: Mapping[str, object]) -> bytes:
@@ -57,12 +49,6 @@ def as_text(record: Mapping[str, object]) -> str:
     fields = " ".join(f"{k}={_shown(v)}" for k, v in record.items() if k not in HEAD)
     text = f"{clock} {level:7} {source:10}  {message}  {fields}".strip()
     return "".join(char if char.isprintable() else " " for char in text[:TEXT_CHARS_MAX])
-
-
-@lru_cache(maxsize=4)
-def _second(unix_s: int) -> str:
-    """Most records are of the second of the one before."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_s))
 
 
 def _shown(value: object) -> str:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from osupervisor.supervisor.logs.echo import Echo
-from osupervisor.supervisor.logs.record import LEVELS, Level, encode, timestamp
+from osupervisor.supervisor.logs.record import LEVELS, Level, encode
 from osupervisor.supervisor.logs.rotated_file import RotatedFile
+from osupervisor.supervisor.logs.timestamp import timestamp
 
 BYTES_MAX = 16 * 1024 * 1024
 KEPT = 5

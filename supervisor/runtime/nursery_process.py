@@ -1,14 +1,18 @@
 """Starting the nursery's process: a Python of its own, a line to it, and what it is to import."""
 
+import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from osupervisor.bridge import line
 from osupervisor.supervisor.heart.command import HEART_ARGUMENTS
+from osupervisor.supervisor.logs.timestamp import timestamp
 
 _OURS_ALONE = (
     "NOTIFY_SOCKET",
@@ -39,9 +43,22 @@ class NurseryProcess:
 
 
 def open_log(data: Path) -> int:
-    """The file for a nursery's output, to append to. Raises OSError."""
+    """The file for the output of a nursery that starts now, to append to. Raises OSError.
+
+    It gets a line with the time, to which belongs what follows; and before that an end for what the
+    last nursery left unended.
+    """
     path = data / "logs" / "nursery.log"
-    return os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    output = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    begun = {
+        "time": timestamp(time.time()),
+        "level": "info",
+        "source": "nursery",
+        "message": "nursery.starting",
+    }
+    with contextlib.suppress(OSError):  # a full disk keeps no brain from starting
+        os.write(output, f"\n{json.dumps(begun)}\n".encode())
+    return output
 
 
 def start(target: str, root: str, hash_seed: str, output: int) -> NurseryProcess:

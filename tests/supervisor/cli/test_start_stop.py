@@ -174,6 +174,20 @@ def test_a_target_that_ends_its_process_is_told_and_nothing_stays(cli: Cli) -> N
     assert cli("status").code == 3
 
 
+def test_what_a_nursery_prints_is_of_its_start(cli: Cli) -> None:
+    """Its own lines have no time: that of the file's last write would be another nursery's."""
+    for text in ("'first'", "'second', end=''"):
+        (cli.folder / "ends.py").write_text(f"print({text}, flush=True)\nimport os\nos._exit(7)\n")
+        assert start(cli.folder, "ends.py:Counter").returncode == 1
+    rows = [json.loads(row) for row in cli.ok("logs", "--source", "nursery", "--json").splitlines()]
+    assert len(rows) >= 7, "two nurseries of each start; what the last printed has no end yet"
+    for begun, said in zip(rows[::2], rows[1::2], strict=False):
+        assert begun["message"] == "nursery.starting"
+        assert said["message"] in ("first", "second")
+        assert said["time"] == begun["time"]
+    assert rows[1]["time"] < rows[-1]["time"]
+
+
 def test_a_timeout_in_the_foreground_is_wrong_usage(cli: Cli, tmp_path: Path) -> None:
     ran = cli("start", "--timeout", "3")
     assert ran.code == 2 and "--daemon" in ran.err

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osupervisor.supervisor.logs.record import TEXT_CHARS_MAX, as_text, decode, encode, timestamp
+from osupervisor.supervisor.logs.record import TEXT_CHARS_MAX, as_text, decode, encode
+from osupervisor.supervisor.logs.timestamp import timestamp
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none()
