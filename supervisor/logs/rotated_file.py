@@ -46,6 +46,11 @@ class RotatedFile:
     def close(self) -> None:
         os.close(self._fd)
 
+    def detach(self) -> int:
+        """The current file's descriptor, which is the caller's from now on, for one who appends
+        without asking: a child's output. It is looked at again when it is opened the next time."""
+        return self._fd
+
     def _rotate(self) -> None:
         """The new file first: nothing is moved unless there is one. Raises OSError."""
         fresh = self._path.with_name(f"{self._path.name}.new")

@@ -31,7 +31,8 @@ def begin(arguments: Sequence[str], environ: Mapping[str, str]) -> NurseryProces
         held = json.loads(Path(arguments[arguments.index("--settings") + 1]).read_bytes())
         target, root, data = (held["settings"][name] for name in ("target", "root", "data"))
         hash_seed = int((Path(data) / HASH_SEED_FILE).read_text())
-        output = nursery_process.open_log(Path(data))
+        logs = held["settings"]["logs"]
+        output = nursery_process.open_log(Path(data), int(logs["bytes_max"]), int(logs["kept"]))
     except (OSError, ValueError, LookupError, TypeError):
         return None
     try:

@@ -129,7 +129,8 @@ class Keeper:
         return self.nursery
 
     def _open_output(self) -> int:
-        return nursery_process.open_log(Path(self._settings.data))
+        logs = self._settings.logs
+        return nursery_process.open_log(Path(self._settings.data), logs.bytes_max, logs.kept)
 
     def nursery_ready(self, version: str) -> None:
         self._silent_ends = 0

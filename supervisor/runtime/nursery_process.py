@@ -12,6 +12,7 @@ from pathlib import Path
 
 from osupervisor.bridge import line
 from osupervisor.supervisor.heart.command import HEART_ARGUMENTS
+from osupervisor.supervisor.logs.rotated_file import RotatedFile
 from osupervisor.supervisor.logs.timestamp import timestamp
 
 _OURS_ALONE = (
@@ -42,14 +43,13 @@ class NurseryProcess:
     line: socket.socket
 
 
-def open_log(data: Path) -> int:
+def open_log(data: Path, bytes_max: int, kept: int) -> int:
     """The file for the output of a nursery that starts now, to append to. Raises OSError.
 
     It gets a line with the time, to which belongs what follows; and before that an end for what the
-    last nursery left unended.
+    last nursery left unended. It is rotated here and not while a nursery writes into it.
     """
-    path = data / "logs" / "nursery.log"
-    output = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    file = RotatedFile(data / "logs" / "nursery.log", bytes_max, kept)
     begun = {
         "time": timestamp(time.time()),
         "level": "info",
@@ -57,8 +57,8 @@ def open_log(data: Path) -> int:
         "message": "nursery.starting",
     }
     with contextlib.suppress(OSError):  # a full disk keeps no brain from starting
-        os.write(output, f"\n{json.dumps(begun)}\n".encode())
-    return output
+        file.append(f"{json.dumps(begun)}\n".encode())
+    return file.detach()
 
 
 def start(target: str, root: str, hash_seed: str, output: int) -> NurseryProcess:

@@ -12,6 +12,7 @@ from osupervisor.supervisor.heart.spare import SPARE_FD
 from osupervisor.supervisor.runtime import head_start
 
 WAIT_S = 60.0
+LOG_BYTES_MAX = 4096
 BRAIN = """
 from osupervisor.brain import Brain, op
 
@@ -28,7 +29,12 @@ def folder(tmp_path: Path) -> list[str]:
     (data / "logs").mkdir(parents=True)
     (data / "hash_seed").write_text("17\n")
     (tmp_path / "brain.py").write_text(BRAIN)
-    settings = {"target": "brain.py:Counter", "root": str(tmp_path), "data": str(data)}
+    settings: dict[str, object] = {
+        "target": "brain.py:Counter",
+        "root": str(tmp_path),
+        "data": str(data),
+        "logs": {"bytes_max": LOG_BYTES_MAX, "kept": 2},
+    }
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({"format": 1, "settings": settings}))
     return ["supervisor", "--settings", str(path)]
@@ -73,5 +79,18 @@ def test_what_is_wrong_is_left_for_the_start_to_say(
 def test_first_start_has_none(tmp_path: Path) -> None:
     arguments = folder(tmp_path)
     os.rmdir(tmp_path / "data" / "logs")
+    (tmp_path / "data" / "logs").write_text("in the way")
     assert head_start.begin(arguments, {}) is None
     assert head_start.begin(["supervisor"], {}) is None
+
+
+def test_log_of_earlier_nurseries_is_rotated_when_one_starts(tmp_path: Path) -> None:
+    arguments = folder(tmp_path)
+    log = tmp_path / "data" / "logs" / "nursery.log"
+    log.write_text("x" * LOG_BYTES_MAX)
+    found = head_start.begin(arguments, {})
+    assert found is not None
+    found.line.close()
+    assert found.process.wait(WAIT_S) == 0
+    assert log.with_name("nursery.log.1").read_text() == "x" * LOG_BYTES_MAX
+    assert log.read_text().startswith('{"time":')
