@@ -2,6 +2,8 @@
 
 0    stopped        70   a fault of ours: heart starts the next one, and brains live on
 78   refused: damage, a lock, settings; heart repeats the message and ends
+74   the disk takes no writes, or the like, in a service that ran: heart tries again, with growing
+     pauses. Where nothing ran before somebody waits for an answer, and it is a refusal.
 """
 
 import asyncio
@@ -26,10 +28,12 @@ from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.recovery import StartRefused
 from osupervisor.supervisor.runtime.service import Service, TreeGaveUp
 from osupervisor.vault_store.errors import VaultStoreError
-from osupervisor.wal.errors import WalError
+from osupervisor.wal.errors import ReopenFailed, WalError
 from osupervisor.wal.lock import DirectoryLock
 
 EXIT_FAULT = 70
+EXIT_TRY_AGAIN = 74
+"""EX_IOERR."""
 EXIT_REFUSED = 78
 SWITCH_INTERVAL_S = 0.0005
 """The threads that watch for deaths need the GIL soon (OTP.md)."""
@@ -51,8 +55,12 @@ def main(head_start: NurseryProcess | None) -> None:
         settings = resolved.restore(path.read_bytes())
         sys.exit(_run(settings, inheritance, history, head_start))
     except (StartRefused, WalError, VaultStoreError, SettingsError, OSError) as error:
-        inheritance.notify.refuse(str(error))
         sys.stderr.write(f"{error}\n")
+        if inheritance.predecessor is not None and isinstance(error, (ReopenFailed, OSError)):
+            history.say(f"it could not start: {error}\n")
+            inheritance.notify.status(f"can't start, and tries again: {error}")
+            sys.exit(EXIT_TRY_AGAIN)
+        inheritance.notify.refuse(str(error))
         sys.exit(EXIT_REFUSED)
     except TreeGaveUp as error:
         text = f"the supervision tree gave up: {error}\n"

@@ -1,15 +1,17 @@
 """A full disk, a damaged log, a damaged checkpoint: said, survived, never served as good."""
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import ReadOnly
-from tests.end_to_end.running import Running, wait_for
+from tests.end_to_end.running import Running, is_gone, wait_for
 
 Start = Callable[..., Running]
 DISK_BYTES = 1_500_000
@@ -32,10 +34,7 @@ def test_a_full_disk_makes_it_read_only_until_there_is_room(small_disk: Path) ->
     service = Running(small_disk / "service", SMALL)
     try:
         service.client.call("add", "x", 1)
-        filler = small_disk / "filler"
-        with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
-            while True:
-                file.write(bytes(4096))
+        filler = _fill(small_disk)
         with Client(service.data, timeout_s=30, retries=False) as impatient:
             refused = False
             written = 0
@@ -57,6 +56,48 @@ def test_a_full_disk_makes_it_read_only_until_there_is_room(small_disk: Path) ->
         assert service.client.call("add", "x", 1) == 3
     finally:
         service.close()
+
+
+def test_a_supervisor_that_dies_while_the_disk_is_full_is_started_until_there_is_room(
+    small_disk: Path,
+) -> None:
+    service = Running(small_disk / "service", SMALL)
+    try:
+        service.client.call("add", "x", 1)
+        heart = service.pid("heart")
+        filler = _fill(small_disk)
+        tried = {service.kill("supervisor")}
+
+        def tries_again() -> bool:
+            tried.update(_supervisors(heart))
+            return len(tried) > 2 or is_gone(heart)
+
+        wait_for(tries_again, "a second try")
+        assert not is_gone(heart), "a full disk ended the service"
+        filler.unlink()
+        assert service.client.call("add", "x", 1) == 2
+    finally:
+        service.close()
+
+
+def _fill(folder: Path) -> Path:
+    """Takes all room on the file system that `folder` is on; gives the file that has it."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+def _supervisors(heart: int) -> set[int]:
+    """The supervisors that this heart has just now: processes that run, or are to be reaped."""
+    found = set[int]()
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(heart).children():
+            with contextlib.suppress(psutil.Error):
+                if "osupervisor.supervisor.runtime" in child.cmdline():
+                    found.add(child.pid)
+    return found
 
 
 def test_a_damaged_log_is_named_and_refused_until_repaired(start: Start) -> None:
