@@ -17,6 +17,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from osupervisor.config.settings import Supervision as SupervisionSettings
 from osupervisor.supervisor.runtime.post_mortem import Say
@@ -59,10 +60,10 @@ def build(
     parts: list[Part],
     nursery: Start,
     settings: SupervisionSettings,
-    report: Callable[[Report], None],
+    say: Say,
 ) -> Supervisor:
     """The tree, not started. The nursery stands behind the part `memory_vault`."""
-    environment = Environment(jitter=random.random, report=report)
+    environment = Environment(jitter=random.random, report=lambda report: _say_report(say, report))
     backoff = Backoff(settings.backoff_initial_s, settings.backoff_max_s)
     brains = Flags("one_for_one", NURSERY_INTENSITY, 30.0, backoff)
 
@@ -100,8 +101,27 @@ async def _beat(beat: Beat) -> None:
         beat.run()
 
 
-def as_map(branches: tuple[Branch, ...]) -> list[dict[str, object]]:
-    """The tree for `system.tree`."""
+def _say_report(say: Say, report: Report) -> None:
+    match report:
+        case CrashReport(_, child, cause):
+            say("error", "child.crashed", child=child.id, cause=str(cause))
+        case SupervisorReport(name, context, cause, offender):
+            fields = {"supervisor": name, "context": context, "cause": str(cause)}
+            say("warning", "supervisor.report", child=offender.id, **fields)
+        case ProgressReport(name, started):
+            say("debug", "child.started", supervisor=name, child=started.id)
+
+
+def as_root(branches: tuple[Branch, ...], brains: list[dict[str, object]]) -> dict[str, object]:
+    """The whole tree for `system.tree`, with the brains beside the nursery that forks them."""
+    children = _as_map(branches)
+    for child in children:
+        if child["id"] == "brain_manager":
+            child["children"] = [*cast("list[object]", child["children"]), *brains]
+    return {"id": "osupervisor", "type": "supervisor", "children": children}
+
+
+def _as_map(branches: tuple[Branch, ...]) -> list[dict[str, object]]:
     return [
         {
             "id": branch.view.id,
@@ -109,23 +129,7 @@ def as_map(branches: tuple[Branch, ...]) -> list[dict[str, object]]:
             "phase": str(branch.view.phase),
             "pid": None if branch.view.child is None else branch.view.child.pid,
             "restarts": branch.view.restarts,
-            "children": as_map(branch.children),
+            "children": _as_map(branch.children),
         }
         for branch in branches
     ]
-
-
-def reporter(say: Say) -> Callable[[Report], None]:
-    """Puts the tree's reports into the log."""
-
-    def report(found: Report) -> None:
-        match found:
-            case CrashReport(_, child, cause):
-                say("error", "child.crashed", child=child.id, cause=str(cause))
-            case SupervisorReport(name, context, cause, offender):
-                fields = {"supervisor": name, "context": context, "cause": str(cause)}
-                say("warning", "supervisor.report", child=offender.id, **fields)
-            case ProgressReport(name, started):
-                say("debug", "child.started", supervisor=name, child=started.id)
-
-    return report

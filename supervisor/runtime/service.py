@@ -7,7 +7,6 @@ stop: no new calls, those in flight, a last checkpoint, brains, nursery, vault, 
 import asyncio
 import os
 from pathlib import Path
-from typing import cast
 
 from osupervisor.bridge import line
 from osupervisor.bridge.errors import BridgeError
@@ -25,7 +24,7 @@ from osupervisor.supervisor.core.outbox import (
 )
 from osupervisor.supervisor.heart.launch import Inheritance
 from osupervisor.supervisor.heart.notifier import Notifier
-from osupervisor.supervisor.runtime import allocator, application, methods, recovery
+from osupervisor.supervisor.runtime import allocator, application, key_window, methods, recovery
 from osupervisor.supervisor.runtime.allocator import Slack
 from osupervisor.supervisor.runtime.application import Beat, Part
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
@@ -41,6 +40,7 @@ from osupervisor.supervisor.runtime.health import LOOK_S, Health
 from osupervisor.supervisor.runtime.heart_link import HeartLink
 from osupervisor.supervisor.runtime.history import History
 from osupervisor.supervisor.runtime.keeper import Keeper
+from osupervisor.supervisor.runtime.key_window import KeyWindow
 from osupervisor.supervisor.runtime.listener import SWEEP_S, Listener
 from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
 from osupervisor.supervisor.runtime.metrics_http import MetricsHttp
@@ -97,10 +97,7 @@ class Service:
         self._wire_brains(recovered, head_start)
         self._wire_clients(inheritance, token)
         self.tree = application.build(
-            self._parts(),
-            self.keeper.start_nursery,
-            settings.supervision,
-            application.reporter(say),
+            self._parts(), self.keeper.start_nursery, settings.supervision, self._say
         )
 
     def _wire_log(self, recovered: Recovered) -> None:
@@ -173,7 +170,7 @@ class Service:
             letters=self.letters,
             chaos=Chaos(self.engine, self.brains, loop, allowed=settings.chaos.allowed),
             schema=lambda: self._schema,
-            tree=self._tree_map,
+            tree=lambda: application.as_root(self.tree.tree(), self.brains.rows()),
             metrics=lambda: self.gauges.render(),
             crashes=self.post_mortem.crashes,
             segments=lambda: [segment_name(each) for each in segment_lsns(self._storage)],
@@ -204,6 +201,10 @@ class Service:
         )
         self.metrics_http = MetricsHttp(settings.metrics.http, self.gauges.render, loop, self._say)
         self.health.others.append(lambda: self.metrics_http.trouble)
+        self.key_window = KeyWindow(
+            self.core.context.fold.done, lambda: self.core.context.now_us, self._say
+        )
+        self.health.others.append(lambda: self.key_window.trouble)
 
     def _notify(self) -> Notifier:
         return self.heart.inheritance.notify
@@ -244,7 +245,10 @@ class Service:
             Part("health_monitor", (Beat(LOOK_S, self.health.look),)),
             Part(
                 "telemetry",
-                (Beat(FLOOD_LOOK_S, self.post_mortem.look),),
+                (
+                    Beat(FLOOD_LOOK_S, self.post_mortem.look),
+                    Beat(key_window.LOOK_S, self.key_window.look),
+                ),
                 self.metrics_http.start,
                 self.metrics_http.stop,
             ),
@@ -309,14 +313,6 @@ class Service:
     def _vault_tick(self) -> None:
         if not self.status.stopping and not self.core.read_only:
             self.vault.tick(self.disk.bytes_appended, self.core.context.log.last)
-
-    def _tree_map(self) -> dict[str, object]:
-        """The supervision tree, with the brains beside the nursery that forks them."""
-        children = application.as_map(self.tree.tree())
-        for child in children:
-            if child["id"] == "brain_manager":
-                child["children"] = [*cast("list[object]", child["children"]), *self.brains.rows()]
-        return {"id": "osupervisor", "type": "supervisor", "children": children}
 
     def _heart_revived(self, trouble: str) -> None:
         if trouble:

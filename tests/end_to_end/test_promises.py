@@ -43,6 +43,17 @@ def test_a_retry_under_the_same_key_gets_the_first_answer(start: Start) -> None:
         keyed.call("add", "x", 6)
 
 
+def test_who_sends_more_string_keys_than_are_remembered_is_warned(start: Start) -> None:
+    service = start("[idempotency]\nkeys_max = 20\n")
+    for number in range(40):
+        service.client.with_options(key=f"invoice-{number}").call("add", "x", 1)
+    words = "string keys are remembered for"
+    wait_for(lambda: words in str(service.status()["complaints"]), "the complaint")
+    assert service.status()["health"] == "degraded"
+    (said,) = [row for row in service.log() if row["message"] == "keys.window_short"]
+    assert said["held_s"] < said["wanted_s"]
+
+
 def test_a_long_answer_is_read_from_the_log_again(start: Start) -> None:
     service = start()
     keyed = service.client.with_options(key="receipt-1")
