@@ -65,13 +65,13 @@ class BrainProcess:
     ping_id: int = 0
 
     def identify(self, pid: int, loop: asyncio.AbstractEventLoop, died: Callable[[], None]) -> bool:
-        """Learn which process it is. False: that process is gone already."""
+        """Learn which process it is. False: that process is gone already, or never was."""
         if self.pid:
             return self.pid == pid
         if self.pidfd < 0:
             try:
                 self.pidfd = os.pidfd_open(pid)
-            except OSError:
+            except (OSError, OverflowError):
                 return False
         self.pid = pid
         self.watch = DeathWatch(pid, self.pidfd, self.hot_fd, loop, died)

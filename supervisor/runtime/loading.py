@@ -128,7 +128,7 @@ class Loading:
         """
         plan = self._plans.pop(process.id, None)
         index, offset, lsn = report.get("file"), report.get("offset"), report.get("lsn")
-        if plan is None or not isinstance(index, int):
+        if plan is None or not isinstance(index, int) or index < 0:
             raise UnknownDamage(f"a brain reported damage that names no file: {report!r:.200}")
         at = (_number(offset), _number(lsn), str(report.get("reason")))
         if plan.checkpoint is not None:

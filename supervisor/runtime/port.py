@@ -201,7 +201,10 @@ def read_message(body: bytes) -> Response | Note:
     message_id = unpacker.unpack()
     if unpacker.unpack() is not None or not isinstance(message_id, int):
         raise ValueError(f"a response with an error: {body[:80]!r}")
-    if body[unpacker.tell() - base] & 0xF0 != 0x90:
+    at = unpacker.tell() - base
+    if at >= len(body):
+        raise ValueError(f"a response that ends before its result: {body[:80]!r}")
+    if body[at] & 0xF0 != 0x90:
         return Note("pong", [message_id, unpacker.unpack()])
     members = unpacker.read_array_header()
     epoch = unpacker.unpack()

@@ -18,7 +18,7 @@ SCRIPT = str(Path(sys.executable).with_name("osupervisor"))
 PATIENCE_S = 60.0
 
 BRAIN = '''
-import ctypes, mmap, os, signal, sys, time
+import ctypes, mmap, os, signal, socket, sys, time
 from osupervisor.brain import Brain, op, query
 
 ballast = []
@@ -103,6 +103,20 @@ class Ledger(Brain):
             except OSError:
                 pass
         return found
+
+    @op
+    def garble(self, mark: str, data: bytes) -> None:
+        """Sends these bytes over its port, between two messages; only the first time."""
+        if os.path.exists(mark):
+            return
+        open(mark, "w").close()
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                with socket.socket(fileno=os.dup(int(name))) as found:
+                    if found.type == socket.SOCK_STREAM:
+                        found.sendall(data)
+            except OSError:
+                pass
 
     @query
     def tokens(self) -> list[str]:

@@ -239,6 +239,25 @@ def test_a_brain_that_scribbles_over_shared_memory_harms_itself_alone(start: Sta
     assert service.pid("supervisor") == supervisor
 
 
+def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start) -> None:
+    service = start()
+    supervisor = service.pid("supervisor")
+    garbage: list[bytes] = [
+        os.urandom(2000),
+        struct.pack(">I", 2**32 - 1),
+        struct.pack(">I", 4) + b"\x94\x01\x05\xc0",
+        _frame([1, 5, None, [1]]),
+        _frame([2, "damaged", [{"file": -9}]]),
+        _frame([2, "ready", [{"pid": 2**40, "lsn": -1, "epoch": 2**70 % 2**63}]]),
+        _frame([2, "no such", []]),
+    ]
+    for number, data in enumerate(garbage):
+        service.pid("standby")
+        service.client.call("garble", str(service.folder / f"garbled-{number}"), data)
+        assert service.client.call("add", "x", 1) == number + 1
+    assert service.pid("supervisor") == supervisor
+
+
 def test_a_brain_that_floods_its_output_harms_itself_alone(start: Start) -> None:
     service = start("[brain]\noutput_bytes_per_s = 4096\n")
     supervisor = service.pid("supervisor")

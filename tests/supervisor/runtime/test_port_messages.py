@@ -1,5 +1,7 @@
 """What a brain's port brings: the quick way reads what the thorough way reads, or nothing."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +42,31 @@ def test_cut_and_strange_bodies_are_left_to_the_thorough_way(body: bytes, cut: i
         found = read_quickly(strange)
         if found is not None:
             assert found == read_message(strange)
+
+
+@given(
+    body=st.sampled_from(
+        [
+            packing.pack([1, 5, None, [3, b"\xc0\x01", b"\x90", b"\x90"]]),
+            packing.pack([1, 5, None, [3, b"\xc0\x01"]]),
+            packing.pack([1, 5, None, {"lsn": 1}]),
+            packing.pack([2, "spawned", [1, 2]]),
+        ]
+    ),
+    cut=st.integers(0, 40),
+    at=st.integers(0, 40),
+    byte=st.integers(0, 255),
+)
+def test_a_cut_or_changed_message_is_read_or_refused(
+    body: bytes, cut: int, at: int, byte: int
+) -> None:
+    """Nothing else may be raised: the supervisor would end over one brain's message."""
+    changed = bytearray(body[:cut])
+    if at < len(changed):
+        changed[at] = byte
+    for strange in (body[:cut], bytes(changed)):
+        with contextlib.suppress(*packing.DECODE_ERRORS):
+            read_message(strange)
 
 
 def test_notes_and_pongs() -> None:
