@@ -60,8 +60,7 @@ def survivors(stored: Mapping[str, int]) -> tuple[list[Survivor], list[str]]:
             living.append(Survivor(brain, pid, parts["line"], parts["pidfd"], parts["hot"]))
             continue
         if pid:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(parts["pidfd"], signal.SIGKILL)
+            _kill(parts["pidfd"])
         for part, descriptor in parts.items():
             os.close(descriptor)
             useless.append(store_name(brain, part))
@@ -91,7 +90,7 @@ def reattach(
         kept.setblocking(False)
         line.send(kept, ["port", epoch], [ends.port.fileno(), ends.output])
     except (OSError, BridgeError):
-        signal.pidfd_send_signal(survivor.pidfd, signal.SIGKILL)
+        _kill(survivor.pidfd)
         process.close()
         os.close(process.output)
         os.close(survivor.pidfd)
@@ -104,11 +103,16 @@ def reattach(
 
 
 def _give_up(survivor: Survivor, kept: socket.socket) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(survivor.pidfd, signal.SIGKILL)
+    _kill(survivor.pidfd)
     kept.close()
     os.close(survivor.hot)
     os.close(survivor.pidfd)
+
+
+def _kill(pidfd: int) -> None:
+    """One that has just died by itself needs no signal."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def _living_pid(pidfd: int) -> int:
