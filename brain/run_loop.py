@@ -219,7 +219,10 @@ class RunLoop:
         self._check_idle("checkpoint")
         if lsn != self._follower.lsn:
             raise PortError(f"a checkpoint of LSN {lsn}; the brain is at {self._follower.lsn}")
-        file_fd, pipe_fd = self._line.descriptors("checkpoint", [lsn], LINE_TIMEOUT_S)
+        descriptors = self._line.descriptors("checkpoint", [lsn], LINE_TIMEOUT_S)
+        if not descriptors:
+            return  # called off: there is no file to write
+        file_fd, pipe_fd = descriptors
         self._port.flush()
         self._forks += 1
         if self._lease is None or self._forks % fork.FORKS_PER_THAW == 0:

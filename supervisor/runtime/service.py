@@ -130,6 +130,7 @@ class Service:
             hash_seed=hash_seed,
             request=self._request_checkpoint,
             pruned=self._pruned,
+            failed=self._checkpoint_failed,
         )
         self.tape = Tape(recovered.storage, settings.tape)
         self.loading = Loading(recovered.storage, self.vault.store, self.core)
@@ -305,10 +306,16 @@ class Service:
         """So that the next start has nothing to replay."""
         if self.core.context.log.last <= self.vault.state.last_lsn:
             return
+        limit_s = self.settings.heart.shutdown_s / 2
         try:
-            await asyncio.wait_for(self.vault.ask(), self.settings.heart.shutdown_s / 2)
-        except (CheckpointFailed, TimeoutError) as error:
-            self._say("warning", "checkpoint.failed", reason=str(error))
+            await asyncio.wait_for(self.vault.ask(), limit_s)
+        except CheckpointFailed:
+            return
+        except TimeoutError:
+            self._checkpoint_failed(f"the last one was not written within {limit_s:g} s")
+
+    def _checkpoint_failed(self, reason: str) -> None:
+        self._say("warning", "checkpoint.failed", reason=reason)
 
     def _vault_tick(self) -> None:
         if not self.status.stopping and not self.core.read_only:
@@ -381,15 +388,14 @@ class Service:
             self.brains.kill(process, Verdict(str(error)))
 
     def _begin_checkpoint(self, action: BeginCheckpoint) -> None:
+        """The brain is told already, and waits for descriptors; none call it off."""
         process = self.brains.by_id.get(action.brain)
-        descriptors = self.vault.begin(action)
-        if descriptors is None:
-            return
+        descriptors = self.vault.begin(action) or ()
         try:
             if process is not None:
                 line.send(process.line, ["checkpoint", action.lsn], descriptors)
         except (OSError, BridgeError) as error:
-            self._say("warning", "checkpoint.failed", reason=str(error))
+            self._say("warning", "checkpoint.not_begun", brain=action.brain, reason=str(error))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

@@ -76,9 +76,10 @@ class Vault:
         hash_seed: int,
         request: Callable[[], None],
         pruned: Callable[[int, int], None],
+        failed: Callable[[str], None],
     ) -> None:
         """`request` asks the core for a checkpoint; `pruned` is told the oldest and
-        the newest LSN kept, in the vault's thread."""
+        the newest LSN kept, in the vault's thread; `failed` why one was not written."""
         self.store = CheckpointStore(folder)
         self.state = VaultState()
         self.code_version = ""
@@ -88,6 +89,7 @@ class Vault:
         self._hash_seed = hash_seed
         self._request = request
         self._pruned = pruned
+        self._failed = failed
         self._thread = ThreadPoolExecutor(1, "vault")
         self._running: Running | None = None
         self._asked_s: float | None = None
@@ -216,6 +218,7 @@ class Vault:
     def _fail(self, why: str) -> None:
         self.state.failed += 1
         self.state.last_error = why
+        self._failed(why)
         waiters, self.state.waiters = self.state.waiters, []
         for waiter in waiters:
             if not waiter.done():

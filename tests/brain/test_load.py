@@ -145,6 +145,16 @@ def test_checkpoint_that_cannot_be_written_says_why(tmp_path: Path) -> None:
         assert primary.do(log, "add", "key0").failure is None
 
 
+def test_checkpoint_without_a_file_is_called_off(tmp_path: Path) -> None:
+    with nursery() as nest:
+        log = Log()
+        primary = filled(nest, log)
+        bridge_line.send(primary.line, ["checkpoint", log.lsn])
+        primary.notify("checkpoint", log.lsn)
+        assert primary.do(log, "add", "key0").failure is None
+        assert checkpoint(primary, log.lsn, tmp_path / "state.zst")["lsn"] == log.lsn
+
+
 def test_checkpoint_of_another_lsn_is_a_bug(tmp_path: Path) -> None:
     with nursery() as nest:
         log = Log()

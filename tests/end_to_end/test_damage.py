@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from osupervisor.bridge.client import Client
-from osupervisor.bridge.errors import ReadOnly
+from osupervisor.bridge.errors import ReadOnly, Unavailable
 from tests.end_to_end.running import Running, is_gone, wait_for
 
 Start = Callable[..., Running]
@@ -155,3 +155,20 @@ def test_an_empty_log_beside_checkpoints_is_refused(start: Start) -> None:
     refused = service.run("start", "--daemon")
     assert refused.returncode == 1
     assert "checkpoint" in refused.stderr
+
+
+def test_a_checkpoint_that_cant_be_begun_is_said_and_harms_nobody(start: Start) -> None:
+    service = start()
+    service.client.put("a")
+    brains = service.pid("primary"), service.pid("standby")
+    folder = service.data / "checkpoints"
+    folder.rename(service.data / "aside")
+    folder.write_text("no folder")
+    with Client(service.data, retries=False) as impatient, pytest.raises(Unavailable):
+        impatient.request("system.checkpoint")
+    service.client.put("b")
+    folder.unlink()
+    (service.data / "aside").rename(folder)
+    service.client.request("system.checkpoint")
+    assert (service.pid("primary"), service.pid("standby")) == brains
+    assert [row for row in service.log() if row["message"] == "checkpoint.failed"]
