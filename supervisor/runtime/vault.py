@@ -46,6 +46,8 @@ class Running:
     pipe: int
     started_s: float
     result: bytes = b""
+    has_ended: bool = False
+    """Its writer has; the pipe is closed. What is left waits for the disk alone."""
 
 
 @dataclass(slots=True)
@@ -149,6 +151,7 @@ class Vault:
             return
         self._loop.remove_reader(running.pipe)
         os.close(running.pipe)
+        running.has_ended = True
         task = self._loop.create_task(self._complete(running))
         task.add_done_callback(_look)
 
@@ -208,7 +211,9 @@ class Vault:
             self._asked_s = None
             self._fail(f"no brain could begin it within {self._settings.timeout_s:g} s")
         running = self._running
-        if running is not None and now - running.started_s > self._settings.timeout_s:
+        if running is None or running.has_ended:
+            return
+        if now - running.started_s > self._settings.timeout_s:
             self._running = None
             self._loop.remove_reader(running.pipe)
             os.close(running.pipe)
