@@ -86,7 +86,8 @@ class RunLoop:
         self._lease: Lease | None = None
         self._children: set[int] = set()
         self._births: list[tuple[Any, Between]] = []
-        """Followers asked for, by id, of which it is not known yet whether they could be made."""
+        """Followers asked for, by id, of which it is not known yet whether they could be made. Nil
+        for those of a dead supervisor: the next one counts its brains anew."""
         self._forks = 0
         self._port = Port(socket.socket(fileno=port_fd))
         self._line = Line(socket.socket(fileno=line_fd))
@@ -258,6 +259,8 @@ class RunLoop:
             pid = between.grandchild()
             if pid is None:
                 self._births.append((brain_id, between))
+            elif brain_id is None:
+                continue
             elif pid:
                 self._port.send([2, "spawned", [brain_id, pid]])
             else:
@@ -279,6 +282,7 @@ class RunLoop:
     def _attach(self, descriptors: list[int]) -> None:
         """Go on with a new supervisor: `descriptors` are port and output pipe."""
         port_fd, output_fd = descriptors
+        self._births = [(None, between) for _, between in self._births]
         self._port.close()
         take_output(output_fd)
         self._port = Port(socket.socket(fileno=port_fd))

@@ -160,6 +160,19 @@ def test_new_port_that_comes_before_the_old_one_ends_is_kept() -> None:
         assert brain.state("hits") == 6
 
 
+def test_new_supervisor_is_not_told_of_a_follower_that_the_dead_one_asked_for() -> None:
+    """It may have given the same id to another brain by then."""
+    with nursery() as nest:
+        log = Log()
+        brain = served(nest, log)
+        child = start_spawn(nest, brain, "child")
+        brain.new_port(2)
+        assert brain.expect_ready()["lsn"] == log.lsn
+        child.expect_ready()
+        for _ in range(3):
+            assert brain.ping()["lsn"] == log.lsn
+
+
 def test_brain_ends_when_nobody_holds_its_line() -> None:
     with nursery() as nest:
         brain = served(nest, Log())
