@@ -317,7 +317,11 @@ class RunLoop:
     def _reap(self) -> None:
         """Collect checkpoint children that have ended."""
         for pid in list(self._children):
-            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            try:
+                has_ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+            except ChildProcessError:
+                has_ended = True  # an author's op that waits for any child has reaped it
+            if has_ended:
                 self._children.discard(pid)
 
     def _role(self) -> str:

@@ -155,6 +155,15 @@ def test_checkpoint_without_a_file_is_called_off(tmp_path: Path) -> None:
         assert checkpoint(primary, log.lsn, tmp_path / "state.zst")["lsn"] == log.lsn
 
 
+def test_checkpoint_whose_writer_an_op_has_reaped_harms_nobody(tmp_path: Path) -> None:
+    with nursery() as nest:
+        log = Log()
+        primary = filled(nest, log)
+        checkpoint(primary, log.lsn, tmp_path / "state.zst")
+        assert primary.do(log, "wait_for_children").result == 0
+        assert primary.ping()["lsn"] == log.lsn
+
+
 def test_checkpoint_of_another_lsn_is_a_bug(tmp_path: Path) -> None:
     with nursery() as nest:
         log = Log()
