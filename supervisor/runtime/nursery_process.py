@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osupervisor.bridge import line
-from osupervisor.supervisor.heart.command import HEART_ARGUMENTS
+from osupervisor.supervisor.heart.command import HEART_ARGUMENTS, PREDECESSOR
 from osupervisor.supervisor.logs.rotated_file import RotatedFile
 from osupervisor.supervisor.logs.timestamp import timestamp
 
@@ -23,6 +23,7 @@ _OURS_ALONE = (
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
     HEART_ARGUMENTS,
+    PREDECESSOR,
 )
 """Variables that no process below this one may believe to be its own."""
 

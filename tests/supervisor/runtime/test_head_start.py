@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from osupervisor.bridge import line
+from osupervisor.supervisor.heart.command import PREDECESSOR
 from osupervisor.supervisor.heart.spare import SPARE_FD
 from osupervisor.supervisor.runtime import head_start
 
@@ -40,7 +41,10 @@ def folder(tmp_path: Path) -> list[str]:
     return ["supervisor", "--settings", str(path)]
 
 
-def test_nursery_says_that_it_is_ready_and_ends_with_its_line(tmp_path: Path) -> None:
+def test_nursery_says_that_it_is_ready_and_ends_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PREDECESSOR, "1 -9")
     found = head_start.begin(folder(tmp_path), {})
     assert found is not None
     assert (found.target, found.hash_seed) == ("brain.py:Counter", "17")
@@ -50,6 +54,8 @@ def test_nursery_says_that_it_is_ready_and_ends_with_its_line(tmp_path: Path) ->
         assert datagram is not None and datagram.name == "ready"
         environment = Path(f"/proc/{found.process.pid}/environ").read_bytes().split(b"\0")
         assert b"PYTHONHASHSEED=17" in environment
+        names = [row.partition(b"=")[0].decode() for row in environment]
+        assert PREDECESSOR not in names, "a service that a brain starts would take it for its own"
     finally:
         found.line.close()
         assert found.process.wait(WAIT_S) == 0
