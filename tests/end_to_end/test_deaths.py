@@ -270,3 +270,26 @@ def test_a_supervisors_death_leaves_a_report(start: Start, number: signal.Signal
         assert "Fatal Python error" in report["traceback"]
         assert "process.py" in report["traceback"]
     assert any(row["message"] == "supervisor.died" for row in service.log())
+
+
+def test_hot_counters_are_exact_after_every_death(start: Start) -> None:
+    service = start()
+    calls = 0
+
+    def counted() -> float:
+        rows = service.client.metrics().splitlines()
+        row = next(row for row in rows if row.startswith('osupervisor_brain_hot{name="adds"}'))
+        return float(row.split()[1])
+
+    for role in ("primary", "supervisor", "standby", "primary"):
+        for _ in range(20):
+            service.client.call("add", "x", 1)
+        calls += 20
+        service.pid("standby")
+        service.kill(role)
+        assert service.client.call("get", "x") == calls
+        assert counted() == calls
+    service.kill_everything()
+    service.start()
+    assert service.client.call("get", "x") == calls
+    assert counted() == calls
