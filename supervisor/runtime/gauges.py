@@ -1,7 +1,7 @@
 """What the service measures of itself, in Prometheus' text format."""
 
 from osupervisor.supervisor.core.core import Core
-from osupervisor.supervisor.runtime.brains import Brains
+from osupervisor.supervisor.runtime.brains import Brains, role_of
 from osupervisor.supervisor.runtime.disk import Disk
 from osupervisor.supervisor.runtime.health import Health
 from osupervisor.supervisor.runtime.history import History
@@ -95,8 +95,11 @@ class Gauges:
         primary = self._core.primary
         labels: set[tuple[str, str]] = set()
         for brain, sample in self._health.samples.items():
+            process = self._brains.by_id.get(brain)
+            if process is None:
+                continue
             is_primary = primary is not None and primary.id == brain
-            label = (str(brain), "primary" if is_primary else "standby")
+            label = (str(brain), role_of(process, is_primary))
             labels.add(label)
             self._rss.labels(*label).set(sample.rss_bytes)
         for gone in self._brain_labels - labels:

@@ -63,6 +63,7 @@ def check_that_the_operator_is_answered(service: Running, tokens: list[str]) -> 
     assert "brains do not start" in status["complaints"] and status["reason"]
     assert service.client.state(["tokens"]) == tokens
     assert "safe" in roles(service)
+    wait_for(lambda: 'role="safe"' in service.client.metrics(), "the safe brain's memory")
     with Client(service.data, timeout_s=30, retries=False) as impatient:
         for op, arguments in (("put", ["refused"]), ("tokens", [])):
             with pytest.raises(ReadOnly) as caught:
