@@ -48,6 +48,7 @@ class Gauges:
         self._rss = gauge("osupervisor_brain_rss_bytes", "Resident memory.", ("brain", "role"))
         self._user = gauge("osupervisor_brain_hot", "The brain's own counters.", ("name",))
         self._brain_labels: set[tuple[str, str]] = set()
+        self._hot_names: set[str] = set()
         self.metrics.refresh_with(self._refresh)
 
     def render(self) -> str:
@@ -105,10 +106,20 @@ class Gauges:
         for gone in self._brain_labels - labels:
             self._rss.remove(*gone)
         self._brain_labels = labels
+        self._refresh_hot()
+
+    def _refresh_hot(self) -> None:
+        """The primary's; while there is none, the last ones stand."""
+        primary = self._core.primary
         process = self._brains.by_id.get(primary.id) if primary is not None else None
-        if process is not None and not process.gone:
-            for name, value in process.reader.snapshot().counters.items():
-                self._user.labels(name).set(value)
+        if process is None or process.gone:
+            return
+        counters = process.reader.snapshot().counters
+        for gone in self._hot_names - counters.keys():
+            self._user.remove(gone)
+        self._hot_names = set(counters)
+        for name, value in counters.items():
+            self._user.labels(name).set(value)
 
 
 _VALUES = {

@@ -33,6 +33,13 @@ class Ledger(Brain):
         return self.state[name]
 
     @op
+    def count(self, name: str, n: int) -> None:
+        """Sets a counter; 0 takes it out."""
+        self.hot[name] = n
+        if not n:
+            del self.hot[name]
+
+    @op
     def put(self, token: str) -> int:
         """Appends a token, which nobody sends twice."""
         tokens = self.state.setdefault("tokens", [])

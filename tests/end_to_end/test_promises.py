@@ -282,3 +282,11 @@ def test_a_hung_brain_is_traced_and_replaced(start: Start) -> None:
     assert service.client.call("add", "x", 1) == 1
     assert service.pid("primary") != primary
     wait_for(lambda: "no sign of life" in service.log_tail(), "the log line")
+
+
+def test_a_hot_counter_that_was_taken_out_is_in_the_metrics_no_more(shared: Running) -> None:
+    row = 'osupervisor_brain_hot{name="passing"}'
+    shared.client.call("count", "passing", 7)
+    wait_for(lambda: f"{row} 7" in shared.client.metrics(), "the counter")
+    shared.client.call("count", "passing", 0)
+    wait_for(lambda: row not in shared.client.metrics(), "its end")
