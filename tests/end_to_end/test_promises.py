@@ -195,6 +195,7 @@ def test_garbage_and_half_frames_and_many_connections_are_survived(shared: Runni
         peer.connect(path)
         return peer
 
+    no_params: list[object] = []
     garbage: list[bytes] = [
         os.urandom(2000),
         struct.pack(">I", 2**32 - 1) + b"x" * 100,
@@ -242,6 +243,7 @@ def test_a_brain_that_scribbles_over_shared_memory_harms_itself_alone(start: Sta
 def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start) -> None:
     service = start()
     supervisor = service.pid("supervisor")
+    no_params: list[object] = []
     garbage: list[bytes] = [
         os.urandom(2000),
         struct.pack(">I", 2**32 - 1),
@@ -249,7 +251,7 @@ def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start)
         _frame([1, 5, None, [1]]),
         _frame([2, "damaged", [{"file": -9}]]),
         _frame([2, "ready", [{"pid": 2**40, "lsn": -1, "epoch": 2**70 % 2**63}]]),
-        _frame([2, "no such", []]),
+        _frame([2, "no such", no_params]),
     ]
     for number, data in enumerate(garbage):
         service.pid("standby")
