@@ -14,6 +14,7 @@ from typing import Protocol
 
 from osupervisor.supervisor.runtime import nursery_process
 from osupervisor.supervisor.runtime.nursery import Nursery
+from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.post_mortem import Say
 
 TARGET = "osupervisor.brain.safe:Safe"
@@ -79,12 +80,19 @@ class SafeBrain:
             if self._nursery.ready:
                 self.brains.spawn_safe(self)
             return
+        try:
+            self._nursery = Nursery(self._start_process(), self._loop, self)
+        except OSError as error:
+            self._say("error", "safe_brain.failed", reason=str(error))
+            self._loop.call_later(RETRY_S, self._start)
+
+    def _start_process(self) -> NurseryProcess:
+        """Raises OSError."""
         output = self._open_output()
         try:
-            started = nursery_process.start(TARGET, FOLDER, str(self._hash_seed), output)
+            return nursery_process.start(TARGET, FOLDER, str(self._hash_seed), output)
         finally:
             os.close(output)
-        self._nursery = Nursery(started, self._loop, self)
 
     # --- what its nursery says
 
@@ -92,7 +100,7 @@ class SafeBrain:
         self._start()
 
     def nursery_failed(self, traceback: str) -> None:
-        self._say("error", "safe_brain.failed", traceback=traceback)
+        self._say("error", "safe_brain.failed", reason="it can't be imported", traceback=traceback)
 
     def nursery_ended(self, status: int) -> None:
         self._nursery = None
