@@ -14,6 +14,7 @@ Rules: the caller renames a checkpoint in (`finish`) only when the log is durabl
 `finish`, `prune` and `verify` wait for the disk: not for a running event loop.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,9 +104,16 @@ class CheckpointStore:
             self._disk.remove(folder)
 
     def ls(self) -> list[Entry]:
-        """Every finished checkpoint, oldest first, with its manifest or what is wrong with it."""
+        """Every finished checkpoint, oldest first, with its manifest or what is wrong with it.
+
+        One that another thread or process removes meanwhile may be missing.
+        """
         names = self._disk.names(self._path) if self._path.exists() else []
-        return [self._entry(lsn) for lsn in sorted(int(name) for name in names if _is_lsn(name))]
+        found: list[Entry] = []
+        for lsn in sorted(int(name) for name in names if _is_lsn(name)):
+            with contextlib.suppress(NoCheckpointError):
+                found.append(self._entry(lsn))
+        return found
 
     def newest_whole(self, below: int | None = None) -> Manifest | None:
         """The newest checkpoint (of an LSN < `below`) whose manifest and sizes are right.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from osupervisor.vault_store.checkpoint import CheckpointStore
+from osupervisor.vault_store.disk import RealDisk
 from osupervisor.vault_store.errors import (
     CheckpointExistsError,
     CorruptCheckpointError,
@@ -55,6 +56,23 @@ def test_checkpoint_comes_back(store: CheckpointStore) -> None:
     fd = store.open_state(5)
     assert read_state(fd, manifest.state) == ({"lsn": 5}, {"hits": 5})
     os.close(fd)
+
+
+class PrunedMeanwhile(RealDisk):
+    """Somebody else removes the oldest checkpoint as soon as the names were read."""
+
+    def names(self, path: Path) -> list[str]:
+        found = super().names(path)
+        shutil.rmtree(path / min(found))
+        return found
+
+
+def test_checkpoint_that_goes_while_they_are_listed_is_none(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path / "checkpoints")
+    store.prepare()
+    for lsn in (3, 5):
+        make(store, lsn)
+    assert lsns(CheckpointStore(tmp_path / "checkpoints", PrunedMeanwhile())) == [5]
 
 
 def test_empty_store_has_no_checkpoint(store: CheckpointStore, tmp_path: Path) -> None:
