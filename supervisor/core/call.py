@@ -13,6 +13,10 @@ from typing import Protocol
 
 from osupervisor.supervisor.core.key import Key, is_pending_key
 
+ALONE_AFTER = 2
+"""Deaths that nobody is blamed for, until what was in flight at each of them goes alone. One may be
+anybody's doing, and costs nothing; the same calls met by a second are not in flight by chance."""
+
 
 class Asker(Protocol):
     """Where an answer goes. The core hands it back and never calls it."""
@@ -72,6 +76,8 @@ class Call:
     """Of an executed query: the last LSN that its answer rests on."""
     size: int
     """Bytes that it counts for in the queue; known from its admission on."""
+    deaths: int
+    """Brains that died with it in flight, for no reason that is known."""
     suspect: bool
     """A query that a brain may have died of where no strike can be counted: it waits for a lease,
     where it can."""
@@ -104,8 +110,13 @@ class Call:
         self.method = method
         self.size = size
         self.request = b""
-        self.n = self.deliveries = self.barrier = 0
+        self.n = self.deliveries = self.barrier = self.deaths = 0
         self.suspect = False
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is delivered with nothing else in flight: if a brain dies then, it is why."""
+        return self.deaths >= ALONE_AFTER
 
     @property
     def is_unwanted(self) -> bool:

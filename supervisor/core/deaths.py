@@ -17,9 +17,18 @@ def died(context: Context, brain: Brain, cell: int | None, *, blame: bool, hung:
 
     `cell`: the n that it was executing, 0 for none; None where it can't tell, then the first in
     flight is meant. `blame`: nobody else caused the death. `hung`: it was killed for a deadline.
+
+    A request may leave its brain in such a state that it dies a moment later, with 0 in its cell.
+    So what is in flight at two deaths without a culprit is delivered alone from then on, one after
+    the other, and a brain that dies with one of these in flight died of it.
     """
     calls = _lose(context, brain, suspect_reads=blame)
     suspect = _suspect(calls, cell)
+    if suspect is None and blame and not hung:
+        if len(calls) == 1 and calls[0].is_alone:
+            suspect = calls[0]
+        for call in calls:
+            call.deaths += 1
     if suspect is not None and hung:
         calls.remove(suspect)
         verdict.time_out(context, suspect)

@@ -79,7 +79,7 @@ def deliver(context: Context) -> None:
         return
     inflight = lease.inflight
     room = min(limits.window - len(inflight), limits.deliveries_max - lease.n)
-    if room <= 0 or context.log.is_full:
+    if room <= 0 or context.log.is_full or (inflight and inflight[0].is_alone):
         return
     lease.confirm()
     out, epoch, n = holder.out, lease.epoch, lease.n
@@ -87,6 +87,11 @@ def deliver(context: Context) -> None:
     strikes = context.fold.strikes
     calls = queue.calls
     while room > 0 and calls and size < size_max:
+        if calls[0].deaths:  # rare; asked first, as this is a hot path
+            if calls[0].is_alone and inflight:
+                break
+            if calls[0].is_alone:
+                room = 1
         call = calls.popleft()
         queue.size_bytes -= call.size
         if not call.request:

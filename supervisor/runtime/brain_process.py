@@ -23,6 +23,8 @@ class Verdict:
 
     reason: str
     hung: bool = False
+    own_fault: bool = False
+    """It broke the port's protocol, or closed it: as good as a death of its own."""
 
 
 @dataclass(slots=True, eq=False)

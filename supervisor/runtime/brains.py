@@ -238,7 +238,7 @@ class Brains:
     def broken(self, brain: int, reason: str) -> None:
         process = self.by_id.get(brain)
         if process is not None:
-            self.kill(process, Verdict(reason))
+            self.kill(process, Verdict(reason, own_fault=True))
 
     def closed(self, brain: int) -> None:
         """End of file: it has closed its port, or it is dying and the watch will say so soon."""
@@ -252,7 +252,7 @@ class Brains:
 
     def _still_there(self, process: BrainProcess) -> None:
         if not process.gone:
-            self.kill(process, Verdict("it closed its port"))
+            self.kill(process, Verdict("it closed its port", own_fault=True))
 
     def lagging(self, brain: int) -> None:
         self._engine.core.lagging(brain)
@@ -327,7 +327,7 @@ class Brains:
         core.died(
             process.id,
             cell,
-            blame=killed is None and not process.excused,
+            blame=(killed is None or killed.own_fault) and not process.excused,
             hung=killed is not None and killed.hung,
         )
         self._engine.turn()

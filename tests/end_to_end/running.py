@@ -112,6 +112,11 @@ class Ledger(Brain):
         return found
 
     @op
+    def close_everything(self) -> None:
+        """Its own end it can execute to; its brain can say nothing more."""
+        os.closerange(3, 256)
+
+    @op
     def garble(self, mark: str, data: bytes) -> None:
         """Sends these bytes over its port, between two messages; only the first time."""
         if os.path.exists(mark):

@@ -96,6 +96,20 @@ def test_a_request_that_kills_its_brain_three_times_is_quarantined_alone(start: 
     assert shown["request"]["op"] == "die" and shown["cause"]["name"] == "SIGKILL"
 
 
+def test_a_request_whose_brain_dies_a_moment_later_is_quarantined_alone(start: Start) -> None:
+    service = start()
+    with ThreadPoolExecutor(8) as pool:
+        innocents = [pool.submit(service.client.call, "add", "ok", 1) for _ in range(40)]
+        with pytest.raises(Quarantined):
+            service.client.call("close_everything")
+        innocents += [pool.submit(service.client.call, "add", "ok", 1) for _ in range(40)]
+        for innocent in innocents:
+            innocent.result()
+    assert service.client.call("get", "ok") == 80
+    letters = service.client.request("system.deadletter", ["ls"])
+    assert [letter["op"] for letter in letters] == ["close_everything"]
+
+
 def test_past_its_deadline_an_op_is_traced_killed_and_answered(start: Start) -> None:
     service = start()
     primary = service.pid("primary")
@@ -195,7 +209,6 @@ def test_garbage_and_half_frames_and_many_connections_are_survived(shared: Runni
         peer.connect(path)
         return peer
 
-    no_params: list[object] = []
     garbage: list[bytes] = [
         os.urandom(2000),
         struct.pack(">I", 2**32 - 1) + b"x" * 100,

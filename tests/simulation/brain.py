@@ -89,6 +89,9 @@ class Brain:
         if self._survives(request[0], []):
             self._execute(n, request)
             self.cell = 0
+            if request[0] == toy.LATE:
+                self.buffer.pop()
+                self.dead = True
 
     def _survives(self, op: str, path: list[str]) -> bool:
         self.dead = op in toy.KILLS or toy.POISONED_PATH in path

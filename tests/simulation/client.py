@@ -107,6 +107,7 @@ def _ops(token: str, rng: random.Random) -> list[Op]:
 def _dangers(token: str, rng: random.Random) -> list[Op]:
     return [
         (toy.POISON, []),
+        (toy.LATE, []),
         (toy.HANG, []),
         (toy.NONSENSE, [token]),
         (toy.READ_POISON, []),

@@ -220,6 +220,10 @@ def _counts_anew_under_the_same_lease() -> Any:
     return patch.object(execution, "renew", renew)
 
 
+def _delivers_suspects_together() -> Any:
+    return patch.object(Call, "is_alone", property(lambda self: False))
+
+
 PLANTS: dict[str, Callable[[], Any]] = {
     "answers before the sync": _answers_before_the_sync,
     "shows recovered bytes at once": _shows_recovered_bytes_at_once,
@@ -240,6 +244,7 @@ PLANTS: dict[str, Callable[[], Any]] = {
     "takes a busy primary for idle": _takes_a_busy_primary_for_idle,
     "confirms what was only delivered": _confirms_what_was_only_delivered,
     "lets a read hang": _waits_for_no_hung_read,
+    "delivers suspects together": _delivers_suspects_together,
     "never ends a lease": _never_ends_a_lease,
     "counts anew under the same lease": _counts_anew_under_the_same_lease,
 }

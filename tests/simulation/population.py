@@ -208,8 +208,11 @@ class Population:
                 while brain.outbox:
                     self._hear(brain, brain.outbox.popleft())
             core.at(self._scene.now_us)
-            if blame and brain.cell:
-                self._scene.oracle.died(keys.decode(brain.key)[0])
+            lease = core.context.lease
+            if blame and lease.holder is not None and lease.holder.id == brain.id:
+                for call in lease.inflight:
+                    if call.n == brain.n:
+                        self._scene.oracle.died(call.key)
             core.died(brain.id, brain.cell, blame=blame, hung=hung)
         self.brains.pop(brain_id, None)
 

@@ -16,7 +16,8 @@ from osupervisor.bridge import packing
 ADD, PUSH, FAIL, EMPTY, LATER, CAST, BREED = (
     "add", "push", "fail", "empty", "later", "cast", "breed",
 )  # fmt: skip
-POISON, HANG, NONSENSE = "poison", "hang", "nonsense"
+POISON, LATE, HANG, NONSENSE = "poison", "late", "hang", "nonsense"
+"""LATE: its brain dies when it has executed it, before that is told."""
 READ, READ_POISON, READ_HANG = "read", "read_poison", "read_hang"
 QUERIES = frozenset({READ, READ_POISON, READ_HANG})
 KILLS = frozenset({POISON, READ_POISON})
@@ -88,6 +89,8 @@ def execute(state: State, request: bytes) -> Done:
             if depth:
                 effects += [["cast", BREED, [f"{token}.{i}", depth - 1], {}] for i in (0, 1)]
             ops.append([0, token])
+        case "late":
+            ops.append([1, 5])
         case "nonsense":
             effects.append(["after", -1, PUSH, [args[0]], {}])
         case "read":

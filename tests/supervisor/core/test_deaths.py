@@ -47,6 +47,41 @@ def test_nobody_is_blamed(cell: int, blame: bool) -> None:
     assert Kind.DEATH not in rig.kinds() and rig.context.lease.inflight[0].key == "k"
 
 
+def test_a_call_whose_brain_dies_a_moment_later_is_found_by_delivering_alone() -> None:
+    rig = _many(9)
+    calls = [rig.call("add", key=f"k{n}") for n in range(3)]
+    rig.turn()
+    for _ in range(2):
+        assert len(rig.context.lease.inflight) == 3
+        _die(rig, 0)
+    assert [call.key for call in rig.context.lease.inflight] == ["k0"]
+    rig.respond(1)
+    rig.turn()
+    later = rig.call("add", key="later")
+    rig.turn()
+    for _ in range(3):
+        assert [call.key for call in rig.context.lease.inflight] == ["k1"]
+        _die(rig, 0)
+    assert rig.code(calls[1]) == "Quarantined"
+    assert rig.kinds().count(Kind.DEATH) == 3
+    assert [call.key for call in rig.context.lease.inflight] == ["k2"]
+    rig.respond(1)
+    rig.turn()
+    rig.respond(2)
+    rig.turn()
+    assert [rig.code(call) for call in (calls[0], calls[2], later)] == ["", "", ""]
+
+
+def test_deaths_that_somebody_caused_make_no_call_go_alone() -> None:
+    rig = _many(9)
+    for n in range(3):
+        rig.call("add", key=f"k{n}")
+    rig.turn()
+    for _ in range(5):
+        _die(rig, 0, blame=False)
+    assert len(rig.context.lease.inflight) == 3 and Kind.DEATH not in rig.kinds()
+
+
 def test_a_call_whose_commit_was_received_is_not_blamed() -> None:
     rig = _many()
     call = rig.call("add", key="k")
