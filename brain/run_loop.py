@@ -239,6 +239,8 @@ class RunLoop:
         brain_id = params[0]
         self._check_idle("spawn")
         descriptors = self._line.descriptors("spawn", [brain_id], LINE_TIMEOUT_S)
+        if not descriptors:
+            return  # called off: there is nothing that a follower could be born with
         self._port.flush()
         try:
             between = fork.fork_grandchild(descriptors)

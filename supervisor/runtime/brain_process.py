@@ -1,6 +1,7 @@
 """One brain's process and all that the supervisor holds of it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -129,10 +130,17 @@ class PortEnds:
 def make(
     brain: int, loop: asyncio.AbstractEventLoop, events: PortEvents
 ) -> tuple[BrainProcess, BrainEnds]:
-    """Port, line, hot segment and output of a brain that does not exist yet."""
-    our_line, their_line = line.pair()
-    our_line.setblocking(False)
-    process, ends = make_around(brain, our_line, hot.create(), loop, events)
+    """Port, line, hot segment and output of a brain that does not exist yet. Raises OSError, and
+    leaves nothing open then: descriptors or memory ran out."""
+    with contextlib.ExitStack() as undo:
+        our_line, their_line = line.pair()
+        undo.callback(our_line.close)
+        undo.callback(their_line.close)
+        our_line.setblocking(False)
+        hot_fd = hot.create()
+        undo.callback(os.close, hot_fd)
+        process, ends = make_around(brain, our_line, hot_fd, loop, events)
+        undo.pop_all()
     return process, BrainEnds(ends.port, their_line, ends.output, process.hot_fd)
 
 
@@ -143,12 +151,18 @@ def make_around(
     loop: asyncio.AbstractEventLoop,
     events: PortEvents,
 ) -> tuple[BrainProcess, PortEnds]:
-    """A new port and output around a line and a hot segment. Raises HotSegmentError, OSError."""
-    reader = HotReader(hot_fd)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    for end in (ours, theirs):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PORT_BUFFER_BYTES)
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    """A new port and output around a line and a hot segment, which stay the caller's where it
+    raises HotSegmentError or OSError."""
+    with contextlib.ExitStack() as undo:
+        reader = HotReader(hot_fd)
+        undo.callback(reader.close)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        undo.callback(ours.close)
+        undo.callback(theirs.close)
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PORT_BUFFER_BYTES)
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        undo.pop_all()
     os.set_blocking(read_end, False)
     process = BrainProcess(
         id=brain,

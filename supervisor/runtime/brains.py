@@ -6,6 +6,7 @@ only those that die before `ready` count, and too many of them lead down the lad
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from osupervisor.supervisor.runtime.port import Note
 RESPAWN_DELAY_S = 0.02
 """After a promotion those go first who waited for it, and the kernel's work for the dead brain;
 then the new primary is forked, which stops it for milliseconds."""
+REMAKE_DELAY_S = 0.1
+"""After a brain could not be made, for want of descriptors or memory."""
 LOADS_MAX = 8
 """A brain that has loaded so often and still isn't up to date never will be."""
 CLOSED_PORT_S = 0.5
@@ -149,7 +152,11 @@ class Brains:
         return brain
 
     def _spawn_cold(self, brain: int, forker: Forker, *, safe: bool = False) -> None:
-        process, ends = brain_process.make(brain, self._loop, self)
+        try:
+            process, ends = brain_process.make(brain, self._loop, self)
+        except OSError:  # too many descriptors are open, or there is no memory
+            self.refill_soon(REMAKE_DELAY_S)
+            return
         process.safe = safe
         if forker.spawn(brain, ends.descriptors()):
             self._register(process)
@@ -162,19 +169,30 @@ class Brains:
     def fork(self, action: ForkBrain) -> None:
         """Hand the source the ends of a new brain; its port frame follows."""
         source = self.by_id.get(action.source)
-        process, ends = brain_process.make(action.brain, self._loop, self)
+        if source is None:
+            self.refill_soon(REMAKE_DELAY_S)
+            return
         try:
-            if source is None:
-                raise OSError("it is gone")
+            process, ends = brain_process.make(action.brain, self._loop, self)
+        except OSError:
+            self._call_off(source, action.brain)
+            return
+        try:
             line.send(source.line, ["spawn", action.brain], ends.descriptors())
         except (OSError, BridgeError):
             process.close()
             os.close(process.output)
-            self.refill_soon(0.1)
+            self._call_off(source, action.brain)
         else:
             self._register(process)
             self._events.brain_made(process)
         ends.close()
+
+    def _call_off(self, source: BrainProcess, brain: int) -> None:
+        """The frame that asks for the fork is on its way: without this its reader waits and ends."""
+        with contextlib.suppress(OSError, BridgeError):
+            line.send(source.line, ["spawn", brain])
+        self.refill_soon(REMAKE_DELAY_S)
 
     def _register(self, process: BrainProcess) -> None:
         self.by_id[process.id] = process

@@ -242,6 +242,17 @@ def test_primary_whose_follower_cannot_be_forked_serves_on(forks: int) -> None:
         assert primary.do(log, "add", "hits").result == 7
 
 
+def test_spawn_without_descriptors_is_called_off() -> None:
+    with nursery() as nest:
+        log = Log()
+        primary = served(nest, log)
+        bridge_line.send(primary.line, ["spawn", "child"])
+        primary.notify("spawn", "child")
+        assert primary.ping()["lsn"] == log.lsn
+        child = spawn(nest, primary, "another")
+        assert child.ping()["lsn"] == log.lsn
+
+
 def test_spawn_from_a_busy_primary_is_a_bug() -> None:
     with nursery() as nest:
         primary = served(nest, Log())

@@ -1,6 +1,7 @@
 """Death of brains, supervisor, heart, all at once: clients see a delay, nothing else."""
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -160,6 +161,23 @@ def test_a_report_of_a_death_is_kept_when_the_service_stops_right_after(start: S
     assert service.run("stop").returncode == 0
     reports = [path.read_text() for path in (service.data / "crashes").glob("*.json")]
     assert [f'"pid": {old}' in report for report in reports] == [True]
+
+
+def test_without_descriptors_for_a_new_brain_the_old_ones_serve_on(start: Start) -> None:
+    service = start()
+    supervisor, primary = service.pid("supervisor"), service.pid("primary")
+    service.client.put("a")
+    limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (3, limits[1]))
+    os.kill(service.pid("standby"), signal.SIGKILL)
+    wait_for(lambda: service.status()["standby"] is None, "the standby's death")
+    for number in range(200):
+        assert service.client.put(f"b{number}") == number + 2
+    assert (service.pid("supervisor"), service.pid("primary")) == (supervisor, primary)
+    assert service.status()["standby"] is None
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, limits)
+    service.pid("standby")
+    assert (service.pid("supervisor"), service.pid("primary")) == (supervisor, primary)
 
 
 def test_a_stopped_standby_outlives_its_supervisor(start: Start) -> None:
