@@ -30,6 +30,7 @@ FIGURES: Final[dict[str, list[str]]] = {
         "closed loop",
         "64 clients, always",
     ],
+    "supervisor_loop": ["supervisor, CPU per call"],
     "cold_start": ["after a stop", "after a kill", "from the log alone"],
     "checkpoint_pause": ["slowest request during a checkpoint"],
     "memory": ["fresh", "empty table", "full table", "MB of state, empty", "MB of state, full"],
@@ -89,7 +90,8 @@ def test_a_benchmark_runs_and_reports_its_figures(command: str, folder: Path) ->
     assert report["benchmark"] == script
     assert report["mode"] == "tiny"
     assert {"load_before", "load_after", "seconds", "command"} <= report.keys()
-    assert {"cpu", "cpus", "memory_gib", "kernel", "python"} == report["machine"].keys()
+    about = {"cpu", "cpus", "memory_gib", "kernel", "python", "compiled"}
+    assert about == report["machine"].keys()
     names = [figure["name"] for figure in report["figures"]]
     for name, expected in zip(names, FIGURES[command], strict=True):
         assert expected in name
