@@ -189,7 +189,7 @@ class Brains:
         ends.close()
 
     def _call_off(self, source: BrainProcess, brain: int) -> None:
-        """The frame that asks for it is on its way: without this its reader waits, and then ends."""
+        """The frame that asks for it is on its way: without this its reader waits and ends."""
         with contextlib.suppress(OSError, BridgeError):
             line.send(source.line, ["spawn", brain])
         self.refill_soon(REMAKE_DELAY_S)
