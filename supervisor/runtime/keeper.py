@@ -221,8 +221,11 @@ class Keeper:
     def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None:
         try:
             damage = self._loading.damaged(process, report)
-        except UnknownDamage as error:
-            self._log_damaged(str(error))
+        except UnknownDamage as error:  # one brain's nonsense is no reason to end the service
+            self.brains.broken(process.id, str(error))
+            return
+        except OSError as error:
+            self._say("error", "checkpoint.failed", reason=f"it can't be set aside: {error}")
             return
         if damage.is_fatal:
             way_out = "restore the file from a backup, or run: osupervisor wal repair"

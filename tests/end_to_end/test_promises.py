@@ -271,6 +271,7 @@ def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start)
         service.client.call("garble", str(service.folder / f"garbled-{number}"), data)
         assert service.client.call("add", "x", 1) == number + 1
     assert service.pid("supervisor") == supervisor
+    assert "log.damaged" not in (service.data / "logs" / "supervisor.log").read_text()
 
 
 def test_a_brain_that_floods_its_output_harms_itself_alone(start: Start) -> None:
