@@ -62,8 +62,12 @@ def test_walk_of_bytes_whose_checksums_nobody_has_looked_at_never_fails() -> Non
         for bit in range(8):
             flipped = bytearray(data)
             flipped[at] ^= 1 << bit
-            walk_operations(bytes(flipped), FIRST, LSN_MAX)
-        walk_operations(data[:at], FIRST, LSN_MAX)
+            _, used, _ = walk_operations(bytes(flipped), FIRST, LSN_MAX)
+            assert 0 <= used <= len(data)
+        runs, used, _ = walk_operations(data[:at], FIRST, LSN_MAX)
+        assert used == at - at % (len(data) // 3), "the whole records of a cut block"
+        walked = [ops for run in runs for ops in run.operations]
+        assert walked == [set_ops("a", value=1)] * (used // (len(data) // 3))
 
 
 @pytest.mark.parametrize(

@@ -73,18 +73,23 @@ def test_an_answer_that_must_be_durable_is(start: Start) -> None:
     assert service.status()["durable_lsn"] > lsn
 
 
-def test_a_request_that_kills_its_brain_three_times_is_quarantined_alone(start: Start) -> None:
-    service = start()
+def expect_quarantined_alone(service: Running, op: str, key: str | None = None) -> None:
+    """A call of `op` becomes the only dead letter; 80 calls around it have their effect once."""
     with ThreadPoolExecutor(8) as pool:
         innocents = [pool.submit(service.client.call, "add", "ok", 1) for _ in range(40)]
         with pytest.raises(Quarantined):
-            service.client.with_options(key="poison").call("die")
+            service.client.with_options(key=key).call(op)
         innocents += [pool.submit(service.client.call, "add", "ok", 1) for _ in range(40)]
         for innocent in innocents:
             innocent.result()
     assert service.client.call("get", "ok") == 80
     letters = service.client.request("system.deadletter", ["ls"])
-    assert [letter["op"] for letter in letters] == ["die"]
+    assert [letter["op"] for letter in letters] == [op]
+
+
+def test_a_request_that_kills_its_brain_three_times_is_quarantined_alone(start: Start) -> None:
+    service = start()
+    expect_quarantined_alone(service, "die", key="poison")
     with pytest.raises(Quarantined):
         service.client.with_options(key="poison").call("die")
 
@@ -98,16 +103,7 @@ def test_a_request_that_kills_its_brain_three_times_is_quarantined_alone(start: 
 
 def test_a_request_whose_brain_dies_a_moment_later_is_quarantined_alone(start: Start) -> None:
     service = start()
-    with ThreadPoolExecutor(8) as pool:
-        innocents = [pool.submit(service.client.call, "add", "ok", 1) for _ in range(40)]
-        with pytest.raises(Quarantined):
-            service.client.call("close_everything")
-        innocents += [pool.submit(service.client.call, "add", "ok", 1) for _ in range(40)]
-        for innocent in innocents:
-            innocent.result()
-    assert service.client.call("get", "ok") == 80
-    letters = service.client.request("system.deadletter", ["ls"])
-    assert [letter["op"] for letter in letters] == ["close_everything"]
+    expect_quarantined_alone(service, "close_everything")
 
 
 def test_past_its_deadline_an_op_is_traced_killed_and_answered(start: Start) -> None:

@@ -8,22 +8,10 @@ import sys
 
 import pytest
 
-from osupervisor.supervisor.core.response import Response
 from osupervisor.supervisor.runtime import brain_process
 from osupervisor.supervisor.runtime.adoption import PARTS, Survivor, reattach, store_name, whole
-from osupervisor.supervisor.runtime.port import Note
 from osupervisor.vault_store import hot
-
-
-class Nobody:
-    """Is told what a port brings, and does nothing."""
-
-    def responded(self, brain: int, responses: list[Response]) -> None: ...
-    def noted(self, brain: int, note: Note) -> None: ...
-    def broken(self, brain: int, reason: str) -> None: ...
-    def closed(self, brain: int) -> None: ...
-    def lagging(self, brain: int) -> None: ...
-    def drained(self, brain: int) -> None: ...
+from tests.supervisor.runtime.nobody import Nobody
 
 
 def test_only_brains_with_all_their_parts_died_unseen() -> None:

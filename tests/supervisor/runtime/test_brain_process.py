@@ -6,31 +6,8 @@ import os
 
 import pytest
 
-from osupervisor.supervisor.core.response import Response
 from osupervisor.supervisor.runtime import brain_process
-from osupervisor.supervisor.runtime.port import Note
-
-
-class Deaf:
-    """Nobody says anything here."""
-
-    def responded(self, brain: int, responses: list[Response]) -> None:
-        raise AssertionError(responses)
-
-    def noted(self, brain: int, note: Note) -> None:
-        raise AssertionError(note)
-
-    def broken(self, brain: int, reason: str) -> None:
-        raise AssertionError(reason)
-
-    def closed(self, brain: int) -> None:
-        raise AssertionError(brain)
-
-    def lagging(self, brain: int) -> None:
-        raise AssertionError(brain)
-
-    def drained(self, brain: int) -> None:
-        raise AssertionError(brain)
+from tests.supervisor.runtime.nobody import Nobody
 
 
 def open_descriptors() -> set[str]:
@@ -50,9 +27,9 @@ def test_what_was_opened_is_closed_when_the_rest_cannot_be(
         with monkeypatch.context() as patched:
             patched.setattr(os, call, fail)
             with pytest.raises(OSError, match="Too many open files"):
-                brain_process.make(1, loop, Deaf())
+                brain_process.make(1, loop, Nobody())
         assert open_descriptors() == before
-        process, ends = brain_process.make(1, loop, Deaf())
+        process, ends = brain_process.make(1, loop, Nobody())
         ends.close()
         process.close()
         os.close(process.output)
