@@ -20,6 +20,7 @@ COMPILED = (
     "bridge/packing.py",
     "bridge/port_messages.py",
     "bridge/session.py",
+    "bridge/skip.py",
     "supervisor/core",
     "supervisor/runtime/clock.py",
     "supervisor/runtime/connection.py",

@@ -11,11 +11,15 @@ most NESTING_MAX levels deep. What is in them is the brain's business.
 The library's own options have one encoding, of 47 bytes, which is recognised without decoding:
 
     82  a3"key" 92 c4 10 <client, 16 bytes> cf <number, u64>  a4"seen" cf <seen, u64>
+
+Numbers and marks are compared as signed integers of 2, 4 and 8 bytes, which costs a compiled module
+a load each.
 """
 
-import struct
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from librt.strings import read_i16_be, read_i32_be, read_i64_be
 
 from osupervisor.bridge.call_options import (
     OPTIONS_BYTES_MAX,
@@ -27,6 +31,10 @@ from osupervisor.bridge.call_options import (
 from osupervisor.bridge.errors import RemoteProtocolError
 from osupervisor.bridge.frames import PORT_FRAME_BYTES_MAX
 from osupervisor.bridge.packing import C_NESTING_MAX, DECODE_ERRORS, Unpacker, new_unpacker
+from osupervisor.bridge.skip import IS_COMPILED, skip
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 BRAIN_CALL: Final = "brain.call"
 OP_BYTES_MAX: Final = 128
@@ -36,17 +44,20 @@ NESTING_MAX: Final = 256
 _HEAD_SIZE: Final = 19
 _TAIL_SIZE: Final = 47
 _ENDS_SIZE: Final = _HEAD_SIZE + _TAIL_SIZE
-_head_at: Final = struct.Struct(">3sI12s").unpack_from
-_tail_at: Final = struct.Struct(">8s16scQ6sQ").unpack_from
 _METHOD: Final = b"\xaabrain.call\x94"
-_LIBRARY: Final = (
-    b"\x94\x00\xce",
-    _METHOD,
-    b"\x82\xa3key\x92\xc4\x10",
-    b"\xcf",
-    b"\xa4seen\xcf",
-)
-"""The constant bytes of a call as the library packs it: two of the head, three of the options."""
+
+
+def _signed(data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=True)
+
+
+_REQUEST: Final = _signed(b"\x94\x00\xce")
+_METHOD_BEGIN: Final["i64"] = _signed(_METHOD[:8])
+_METHOD_END: Final = _signed(_METHOD[8:])
+_KEY: Final["i64"] = _signed(b"\x82\xa3key\x92\xc4\x10")
+_SEEN_BEGIN: Final = _signed(b"\xa4see")
+_SEEN_END: Final = _signed(b"n\xcf")
+"""The constant bytes of a call as the library packs it: those of the head and of the options."""
 _CALL_BYTES_MIN: Final = 20
 _ID_ENDS: Final = {0xCC: 4, 0xCD: 5, 0xCE: 7, 0xCF: 11}
 """Where an id ends that begins with that byte."""
@@ -65,14 +76,19 @@ _NEST: Final = b"\x91" * (C_NESTING_MAX - NESTING_MAX - 1) + b"\x93"
 
 _POOLED_BYTES_MAX: Final = 65_536
 """Decoders that held longer bodies are not kept: their buffers never shrink."""
-_idle: list[Unpacker] = []
+_ops: Final[dict[bytes, str]] = {}
+"""Names that were called, as many as OPS_KEPT: decoding, and hashing anew, cost more than this."""
+OPS_KEPT: Final = 1024
+
+_idle: Final[list[Unpacker]] = []
 """Decoders between two calls, empty. Taken and given back whole, so that threads never share one;
 one whose body was refused is not given back."""
 
 _SEE: Final = "docs/PROTOCOL.md says what brain.call takes"
 
 
-class Call(NamedTuple):
+@dataclass(slots=True, init=False)
+class Call:
     """One `brain.call`, checked, its args and kwargs undecoded."""
 
     id: int
@@ -87,8 +103,25 @@ class Call(NamedTuple):
     timeout_s: float | None
     durability: Durability | None
 
-
-_new_call: Callable[[type[Call], tuple[object, ...]], Call] = cast(Any, tuple).__new__
+    def __init__(
+        self,
+        id: int,
+        op: str,
+        params: bytes,
+        key: CallKey | None,
+        seen: int,
+        session: str | None,
+        timeout_s: float | None,
+        durability: Durability | None,
+    ) -> None:
+        self.id = id
+        self.op = op
+        self.params = params
+        self.key = key
+        self.seen = seen
+        self.session = session
+        self.timeout_s = timeout_s
+        self.durability = durability
 
 
 def parse_call(body: bytes) -> Call | None:
@@ -97,38 +130,77 @@ def parse_call(body: bytes) -> Call | None:
     Raises RemoteProtocolError, with the call's `request_id`.
     """
     size = len(body)
-    if not _LIBRARY_BYTES_MIN <= size <= _POOLED_BYTES_MAX:
+    if not _LIBRARY_BYTES_MIN <= size <= _POOLED_BYTES_MAX or not _is_library(body, size):
         return _parse_any(body)
-    magic, call_id, method = _head_at(body)
-    key_at, client, mark, number, seen_at, seen = _tail_at(body, size - _TAIL_SIZE)
-    params = body[_HEAD_SIZE : size - _TAIL_SIZE]
-    first = params[0]
+    tail = size - _TAIL_SIZE
+    number: int = read_i64_be(body, tail + 25)
+    seen: int = read_i64_be(body, tail + 39)
+    params = body[_HEAD_SIZE:tail]
+    op_size = params[0] - 0xA0
     if (
-        (magic, method, key_at, mark, seen_at) != _LIBRARY
-        or not 0xA0 < first < 0xC0
-        or seen > number
+        not 0 < op_size < 0x20
+        or not 0 <= seen <= number
         or (size > _ENDS_SIZE + NESTING_MAX and _may_be_deep(params))
+        or not _are_whole(params, op_size + 1, tail - _HEAD_SIZE)
     ):
         return _parse_any(body)
+    name = params[1 : op_size + 1]
+    op = _ops.get(name)
+    if op is None:
+        try:
+            op = name.decode()
+        except UnicodeDecodeError:
+            return _parse_any(body)
+        if len(_ops) < OPS_KEPT:
+            _ops[name] = op
+    call_id: int = read_i32_be(body, 3)
+    key = (body[tail + 8 : tail + 24], number)
+    return Call(call_id & 0xFFFF_FFFF, op, params, key, seen, None, None, None)
+
+
+def _is_library(body: bytes, size: int) -> bool:
+    """Whether it begins and ends as the library packs a call."""
+    tail = size - _TAIL_SIZE
+    return (
+        read_i32_be(body, 0) >> 8 == _REQUEST
+        and read_i64_be(body, 7) == _METHOD_BEGIN
+        and read_i32_be(body, 15) == _METHOD_END
+        and read_i64_be(body, tail) == _KEY
+        and body[tail + 24] == 0xCF
+        and read_i32_be(body, tail + 33) == _SEEN_BEGIN
+        and read_i16_be(body, tail + 37) == _SEEN_END
+    )
+
+
+def _are_whole(params: bytes, at: int, end: int) -> bool:
+    """Whether from `at` to `end` there are an array and a map, and nothing else: what looks like
+    the library's options may be the end of something longer."""
+    kwargs_at = skip(params, at, end) if IS_COMPILED else _find_kwargs(params, at, end)
+    if kwargs_at <= 0 or kwargs_at >= end:
+        return False
+    args, kwargs = params[at], params[kwargs_at]
+    return (
+        (0x90 <= args < 0xA0 or args == 0xDC or args == 0xDD)
+        and (0x80 <= kwargs < 0x90 or kwargs == 0xDE or kwargs == 0xDF)
+        and (not IS_COMPILED or skip(params, kwargs_at, end) == end)
+    )
+
+
+def _find_kwargs(params: bytes, at: int, end: int) -> int:
+    """The offset behind the object at `at`, if there is one more and no other behind it. Else 0."""
+    unpacker = _take(end)
+    base = unpacker.tell() - at
     try:
-        unpacker = _idle.pop()
-    except IndexError:
-        unpacker = new_unpacker(PORT_FRAME_BYTES_MAX)
-    try:
-        base = unpacker.tell()
-        unpacker.feed(params)
-        op = unpacker.unpack()
+        unpacker.feed(params[at:])
         unpacker.skip()
         kwargs_at = unpacker.tell() - base
         unpacker.skip()
-        # What looks like the library's options may be the end of something longer.
-        whole = unpacker.tell() - base == size - _ENDS_SIZE
     except DECODE_ERRORS:
-        return _parse_any(body)
-    if not whole or params[first - 0x9F] not in _ARRAYS or params[kwargs_at] not in _MAPS:
-        return _parse_any(body)
+        return 0
+    if unpacker.tell() - base != end:
+        return 0
     _idle.append(unpacker)
-    return _new_call(Call, (call_id, op, params, (client, number), seen, None, None, None))
+    return kwargs_at
 
 
 def _parse_any(body: bytes) -> Call | None:
@@ -229,7 +301,7 @@ def _read_call(unpacker: Unpacker, body: bytes, base: int, call_id: int) -> Call
     if tell() - base != len(body):
         raise RemoteProtocolError("there are bytes behind the call's message", _SEE, call_id)
     try:
-        return _new_call(Call, (call_id, op, params, *read_options(options)))
+        return Call(call_id, op, params, *read_options(options))
     except RemoteProtocolError as error:
         error.request_id = call_id
         raise

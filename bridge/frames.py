@@ -13,6 +13,8 @@ stream that ends inside a frame has lost that frame and no other.
 import struct
 from typing import Final
 
+from librt.strings import read_i32_be
+
 from osupervisor.bridge.errors import FrameTooLargeError, LocalProtocolError
 
 FRAME_BYTES_MAX: Final = 16 * 2**20
@@ -21,7 +23,6 @@ PORT_FRAME_BYTES_MAX: Final = 33 * 2**20
 """Longest body between supervisor and brain: a record may carry a request and a commit."""
 HEADER_SIZE: Final = 4
 
-_length_at: Final = struct.Struct(">I").unpack_from
 _header: Final = struct.Struct(">I").pack
 
 
@@ -46,8 +47,9 @@ def split(data: bytes, frame_bytes_max: int = FRAME_BYTES_MAX) -> tuple[list[byt
     size = len(data)
     start = HEADER_SIZE
     while start <= size:
-        length = _length_at(data, start - HEADER_SIZE)[0]
-        if length > frame_bytes_max:
+        length: int = read_i32_be(data, start - HEADER_SIZE)
+        if not 0 <= length <= frame_bytes_max:
+            length &= 0xFFFF_FFFF
             raise FrameTooLargeError(length, frame_bytes_max, tuple(bodies))
         end = start + length
         if end > size:
@@ -108,4 +110,4 @@ class FrameDecoder:
         self._cut += memoryview(data)[offset:]
         self._needed = HEADER_SIZE
         if len(self._cut) >= HEADER_SIZE:
-            self._needed += _length_at(self._cut)[0]
+            self._needed += int.from_bytes(self._cut[:HEADER_SIZE], "big")

@@ -17,6 +17,8 @@ the *params* of the call: they go into the request, the log and the brain as the
 import struct
 from typing import Final, NamedTuple, TypeAlias, cast
 
+from librt.strings import BytesWriter, write_i32_be
+
 from osupervisor.bridge.call import Call, parse_call
 from osupervisor.bridge.call_options import UINT_MAX
 from osupervisor.bridge.errors import ErrorMap, RemoteProtocolError
@@ -54,7 +56,6 @@ METHOD_BYTES_MAX: Final = 128
 _NIL: Final = b"\xc0"
 _SEE: Final = "docs/PROTOCOL.md says what a message looks like"
 
-_answer_head: Final = struct.Struct(">IBBBI").pack
 _answer_head_wide: Final = struct.Struct(">IBBBQ").pack
 _request_tail: Final = struct.Struct(">BQBQ").pack
 
@@ -117,9 +118,20 @@ def notification(
 
 def answer(request_id: int, outcome: bytes) -> bytes:
     """The frame of the response whose error and result are the bytes of `outcome`."""
+    writer = BytesWriter()
+    write_answer(writer, request_id, outcome)
+    return writer.getvalue()
+
+
+def write_answer(writer: BytesWriter, request_id: int, outcome: bytes) -> None:
+    """Write the frame of the response whose error and result are the bytes of `outcome`."""
     if request_id <= 0xFFFF_FFFF:
-        return _answer_head(len(outcome) + 7, 0x94, RESPONSE, 0xCE, request_id) + outcome
-    return _answer_head_wide(len(outcome) + 11, 0x94, RESPONSE, 0xCF, request_id) + outcome
+        write_i32_be(writer, len(outcome) + 7)
+        writer.write(b"\x94\x01\xce")
+        write_i32_be(writer, request_id if request_id < 0x8000_0000 else request_id - 0x1_0000_0000)
+    else:
+        writer.write(_answer_head_wide(len(outcome) + 11, 0x94, RESPONSE, 0xCF, request_id))
+    writer.write(outcome)
 
 
 def request_blob(params: bytes, t_us: int, seed: int) -> bytes:

@@ -20,34 +20,57 @@ a second time.
 import struct
 from typing import Final
 
+from librt.strings import BytesWriter, write_i32_be, write_i64_be
+
 from osupervisor.bridge import packing
 
 READ_ID_MIN: Final = 2**62
 PING_ID_MIN: Final = 2**63
-DELIVERIES_MAX: Final = 2**31
-"""Deliveries under one lease: on the port n is a uint32, and half of its range is left for whoever
-counts on. At 100,000 calls a second that is one new lease in six hours."""
+DELIVERIES_MAX: Final = 2**31 - 1
+"""Deliveries under one lease: on the port n is a uint32, of which half the range is used. At
+100,000 calls a second that is one new lease in six hours."""
 PORT_FRAME_BYTES_MAX: Final = 33 * 2**20
 """A record may carry a request and a commit of 16 MiB each."""
 
-_CALL: Final = struct.Struct(">IBBBI5sBBI")
-_STATE: Final = struct.Struct(">IBBBI6sBBI")
 _CONFIRM: Final = struct.Struct(">IBB8sBBIBQ")
 _HEAD: Final = struct.Struct(">I")
-_TAIL: Final = struct.Struct(">BQBQ")
+_CALL_SIZE: Final = 18
+_STATE_SIZE: Final = 19
 
 _pack: Final = packing.new_packer().pack
 
 
 def call_frame(n: int, epoch: int, key: bytes, request: bytes) -> bytes:
-    size = _CALL.size - 4 + len(key) + len(request)
-    head = _CALL.pack(size, 0x94, 0, 0xCE, n, b"\xa4call", 0x93, 0xCE, epoch)
-    return head + key + request
+    writer = BytesWriter()
+    write_call(writer, n, epoch, key, request)
+    return writer.getvalue()
 
 
 def state_frame(n: int, epoch: int, path: bytes) -> bytes:
-    size = _STATE.size - 4 + len(path)
-    return _STATE.pack(size, 0x94, 0, 0xCE, n, b"\xa5state", 0x92, 0xCE, epoch) + path
+    writer = BytesWriter()
+    write_state(writer, n, epoch, path)
+    return writer.getvalue()
+
+
+def write_call(writer: BytesWriter, n: int, epoch: int, key: bytes, request: bytes) -> None:
+    """The frame of one delivery. n and epoch have 31 bits."""
+    write_i32_be(writer, _CALL_SIZE + len(key) + len(request))
+    writer.write(b"\x94\x00\xce")
+    write_i32_be(writer, n)
+    writer.write(b"\xa4call\x93\xce")
+    write_i32_be(writer, epoch)
+    writer.write(key)
+    writer.write(request)
+
+
+def write_state(writer: BytesWriter, n: int, epoch: int, path: bytes) -> None:
+    """The frame of one delivery that asks for a part of the state."""
+    write_i32_be(writer, _STATE_SIZE + len(path))
+    writer.write(b"\x94\x00\xce")
+    write_i32_be(writer, n)
+    writer.write(b"\xa5state\x92\xce")
+    write_i32_be(writer, epoch)
+    writer.write(path)
 
 
 def read_frame(message_id: int, request: bytes) -> bytes:
@@ -60,8 +83,16 @@ def read_state_frame(message_id: int, path: bytes) -> bytes:
 
 def request_bytes(params: bytes, t_us: int, seed: int) -> bytes:
     """[op, args, kwargs, t, seed] around the three objects in `params`. The last 18 bytes are t
-    (log time in microseconds) and seed, each as a uint64."""
-    return b"\x95" + params + _TAIL.pack(0xCF, t_us, 0xCF, seed)
+    (log time in microseconds) and seed, each as a uint64, of which
+    63 bits are used."""
+    writer = BytesWriter()
+    writer.append(0x95)
+    writer.write(params)
+    writer.append(0xCF)
+    write_i64_be(writer, t_us)
+    writer.append(0xCF)
+    write_i64_be(writer, seed)
+    return writer.getvalue()
 
 
 def confirm_frame(n: int, lsn: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What holds for every test: nothing that it started outlives it.
+"""What holds for every test: nothing that it started outlives it, and no time is asserted.
 
 Tests that start services use the fixture `ends_all`; the others end the few processes that they
 hold themselves. What one forgets is ended at the end of the run, which then fails.
@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.mark import marked
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no wrong answer
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

@@ -31,6 +31,14 @@ import zlib
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from librt.strings import (
+    BytesWriter,
+    write_i16_be,
+    write_i32_be,
+    write_i32_le,
+    write_i64_be,
+)
+
 from osupervisor.wal.errors import CorruptRecordError
 
 CRC_START: Final = 0x2144DF1C
@@ -44,14 +52,9 @@ BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 RECORD_BYTES_MAX: Final = BODY_BYTES_MAX + OVERHEAD
 
 _HEAD: Final = struct.Struct(">IQIBBHQQI")
-_CRC: Final = struct.Struct("<I")
-_HEAD_SIZE: Final = _HEAD.size
 
-_pack_head: Final = _HEAD.pack
 _unpack_head: Final = _HEAD.unpack_from
-_pack_crc: Final = _CRC.pack
 _crc32: Final = zlib.crc32
-_join: Final = b"".join
 
 
 class Kind(IntEnum):
@@ -108,17 +111,36 @@ def encode(
 ) -> bytes:
     """The bytes of one record.
 
-    Raises ValueError when the body is larger than BODY_BYTES_MAX, struct.error when a number
-    doesn't fit its field.
+    Raises ValueError when the body is larger than BODY_BYTES_MAX; ValueError or OverflowError when
+    a number doesn't fit its field, whose highest bit stays 0.
     """
-    body = _join((key, request, commit))
-    length = len(body) + OVERHEAD
+    key_length, commit_length = len(key), len(commit)
+    length = key_length + len(request) + commit_length + OVERHEAD
     if length > RECORD_BYTES_MAX:
-        raise ValueError(f"a record's body has {len(body)} bytes, at most {BODY_BYTES_MAX} fit")
-    head = _pack_head(length, lsn, epoch, kind, 0, len(key), t_us, synced, len(commit))
-    return _join(
-        (head, _pack_crc(_crc32(head, CRC_START)), body, _pack_crc(_crc32(body, CRC_START)))
-    )
+        size = length - OVERHEAD
+        raise ValueError(f"a record's body has {size} bytes, at most {BODY_BYTES_MAX} fit")
+    writer = BytesWriter()
+    write_i32_be(writer, length)
+    write_i64_be(writer, lsn)
+    write_i32_be(writer, epoch)
+    writer.append(kind)
+    writer.append(0)
+    write_i16_be(writer, key_length)
+    write_i64_be(writer, t_us)
+    write_i64_be(writer, synced)
+    write_i32_be(writer, commit_length)
+    _write_crc(writer)
+    writer.write(key)
+    writer.write(request)
+    writer.write(commit)
+    _write_crc(writer)  # begun anew behind the header, as said above
+    return writer.getvalue()
+
+
+def _write_crc(writer: BytesWriter) -> None:
+    """The checksum of all that is written, begun at CRC_START."""
+    crc = _crc32(writer.getvalue(), CRC_START)
+    write_i32_le(writer, crc if crc < 0x8000_0000 else crc - 0x1_0000_0000)
 
 
 def decode(buffer: bytes | memoryview, offset: int) -> tuple[Record, int] | None:

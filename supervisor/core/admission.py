@@ -7,6 +7,7 @@ are promises that this delivery did nothing.
 """
 
 from heapq import heappop
+from typing import Final
 from zlib import crc32
 
 from osupervisor.bridge import packing
@@ -17,7 +18,7 @@ from osupervisor.supervisor.core.done import Done
 from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.core.key import is_client_key
 
-_READONLY = Mode.READONLY  # Looking up an enum's member costs as much as a comparison.
+_READONLY: Final = Mode.READONLY  # Looking up an enum's member costs as much as a comparison.
 
 
 def admit(context: Context, call: Call) -> None:

@@ -10,6 +10,7 @@ healed           all retained, written again       d = L, answer what waited, a 
 """
 
 from heapq import heappush
+from typing import Final
 
 from osupervisor.bridge import port_messages as port
 from osupervisor.supervisor.core import execution, following
@@ -21,7 +22,7 @@ from osupervisor.supervisor.core.outbox import BeginCheckpoint, Granted
 from osupervisor.supervisor.core.pending import Pending
 from osupervisor.wal.record import Kind
 
-_COMMIT = Kind.COMMIT  # Looking up an enum's member costs as much as a comparison.
+_COMMIT: Final = Kind.COMMIT  # Looking up an enum's member costs as much as a comparison.
 
 
 def written(context: Context) -> None:

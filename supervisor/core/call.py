@@ -9,11 +9,11 @@ compiled, one that a decorator makes is run by the interpreter.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from osupervisor.supervisor.core.key import Key, is_pending_key
 
-ALONE_AFTER = 2
+ALONE_AFTER: Final = 2
 """Deaths that nobody is blamed for, until what was in flight at each of them goes alone. One may be
 anybody's doing, and costs nothing; the same calls met by a second are not in flight by chance."""
 

@@ -4,6 +4,7 @@ import enum
 from collections import deque
 from dataclasses import dataclass, field
 from heapq import heapify
+from typing import Final
 
 from osupervisor.bridge.port_messages import DELIVERIES_MAX, request_bytes
 from osupervisor.supervisor.core import outcome as outcomes
@@ -18,8 +19,9 @@ from osupervisor.supervisor.core.queue import CallQueue
 from osupervisor.wal import record as records
 from osupervisor.wal.record import Kind
 
-_SEED_STEP = 0x9E3779B97F4A7C15
-_U64 = 2**64 - 1
+_SEED_STEP: Final = 0x1E3779B97F4A7C15
+_SEEDS: Final = 2**61 - 1
+"""Of 61 bits, so that a sum of two is no large number to a compiled module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Context:
     """Id of the follower that is to be forked from a living brain; 0: none. One at a time."""
 
     def next_seed(self) -> int:
-        self.seed = (self.seed + _SEED_STEP) & _U64
+        self.seed = (self.seed + _SEED_STEP) & _SEEDS
         return self.seed
 
     def fix_request(self, call: Call) -> None:

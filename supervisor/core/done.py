@@ -24,45 +24,46 @@ An entry of a string key is one bytes object, because there may be 50,000 of the
 """
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final
 
 from osupervisor.supervisor.core.key import ClientKey, Key, is_client_key
 
-OUTCOME_HELD_BYTES_MAX = 256
+OUTCOME_HELD_BYTES_MAX: Final = 256
 """Above this an outcome is read from the log: 50,000 keys then cost at most 30 MB."""
 
-CLIENT_ID_BYTES = 16
+CLIENT_ID_BYTES: Final = 16
 """The library's client ids: time of making, unix microseconds as a big-endian uint64, and 8 random
 bytes."""
 
-CLIENT_AHEAD_US_MAX = 10_000_000
+CLIENT_AHEAD_US_MAX: Final = 10_000_000
 """The library makes its names by the service's clock, within a second. What claims to come from
 further ahead is a name of another form, whose first bytes mean something else."""
 
-CLIENT_ENTRIES_MAX = 50_000
+CLIENT_ENTRIES_MAX: Final = 50_000
 """Outcomes that are held for library clients, all together: far more than are in flight. Only
 clients that never say what they have seen can reach it."""
 
-FLOOR_ALL = 2**64 - 1
+FLOOR_ALL: Final = 2**64 - 1
 """As a floor: any number may have been forgotten."""
 
 _ENTRY: Final = struct.Struct(">QQIB")
-_STEP = 6
+_STEP: Final = 6
 """Eviction is done in steps of 1/64."""
 
 
-class Done(NamedTuple):
+@dataclass(slots=True, init=False)
+class Done:
     """A request that was executed: where, with which parameters, its outcome (None: in the log)."""
 
     lsn: int
     crc: int
     outcome: bytes | None
 
-
-_new_done: Final[Callable[[type[Done], tuple[object, ...]], Done]] = cast(Any, tuple).__new__
-"""`Done(...)` for half the price."""
+    def __init__(self, lsn: int, crc: int, outcome: bytes | None) -> None:
+        self.lsn = lsn
+        self.crc = crc
+        self.outcome = outcome
 
 
 @dataclass(slots=True)
@@ -169,13 +170,14 @@ class DoneTable:
             window.seen = seen
             if seen - old <= 2 * before:
                 for below in range(old, seen):
-                    kept.pop(below, None)
+                    if below in kept:
+                        del kept[below]
             else:
                 for below in [each for each in kept if each < seen]:
                     del kept[below]
         if number >= window.seen:
             held = outcome if len(outcome) <= OUTCOME_HELD_BYTES_MAX else None
-            kept[number] = _new_done(Done, (lsn, crc, held))
+            kept[number] = Done(lsn, crc, held)
         self.entries += len(kept) - before
         if self._is_over(t_us):
             self._evict(key, t_us)
@@ -240,7 +242,7 @@ class DoneTable:
                 window.seen,
                 window.t_us,
                 window.floor,
-                [[n, *done] for n, done in window.done.items()],
+                [[n, done.lsn, done.crc, done.outcome] for n, done in window.done.items()],
             ]
             for client, window in self.clients.items()
         ]

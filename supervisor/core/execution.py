@@ -5,6 +5,10 @@ responses come in the order of n; anything else is its bug and ends it. What an 
 sends is dropped: its epoch is over. So is a lease that has used up its numbers.
 """
 
+from typing import Final
+
+from librt.strings import BytesWriter
+
 from osupervisor.bridge import port_messages as port
 from osupervisor.supervisor.core import deaths, following, verdict
 from osupervisor.supervisor.core import outcome as outcomes
@@ -16,9 +20,10 @@ from osupervisor.supervisor.core.pending import NO_EFFECTS, parse_effects
 from osupervisor.supervisor.core.response import Response
 from osupervisor.wal.record import Kind, encode
 
-_COMMIT, _HELD = Kind.COMMIT, LeaseState.HELD  # Looking up a member costs as much as a comparison.
+_COMMIT: Final = Kind.COMMIT  # Looking up a member costs as much as a comparison.
+_HELD: Final = LeaseState.HELD
 
-CONFIRM_EVERY = 64
+CONFIRM_EVERY: Final = 64
 """A confirm is sent with the next delivery, and at the latest after so many commits: it bounds the
 undo lists, and costs a closed loop no frame of its own."""
 
@@ -82,7 +87,7 @@ def deliver(context: Context) -> None:
     if room <= 0 or context.log.is_full or (inflight and inflight[0].is_alone):
         return
     lease.confirm()
-    out, epoch, n = holder.out, lease.epoch, lease.n
+    writer, epoch, n = BytesWriter(), lease.epoch, lease.n
     size, size_max = lease.inflight_bytes, limits.window_bytes_max
     strikes = context.fold.strikes
     calls = queue.calls
@@ -106,9 +111,11 @@ def deliver(context: Context) -> None:
         call.deliveries += 1
         inflight.append(call)
         if call.method == "call":
-            out.append(port.call_frame(n, epoch, call.key_bytes, call.request))
+            port.write_call(writer, n, epoch, call.key_bytes, call.request)
         else:
-            out.append(port.state_frame(n, epoch, call.request))
+            port.write_state(writer, n, epoch, call.request)
+    if len(writer):
+        holder.out.append(writer.getvalue())
     lease.n, lease.inflight_bytes = n, size
 
 

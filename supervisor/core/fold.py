@@ -14,7 +14,7 @@ Nothing here reads a clock: times are those of the records, so that every recove
 
 import zlib
 from collections import deque
-from typing import Any
+from typing import Any, Final
 
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core import key as keys
@@ -24,18 +24,18 @@ from osupervisor.supervisor.core.key import Key, PendingKey
 from osupervisor.supervisor.core.pending import NO_EFFECTS, Pending
 from osupervisor.wal.record import Kind, Record
 
-LEASES_KEPT = 1000
+LEASES_KEPT: Final = 1000
 """How many leases are remembered, to tell a brain of another history by its (LSN, epoch)."""
 
-STRIKES_KEPT = 10_000
+STRIKES_KEPT: Final = 10_000
 """Keys with strikes; the oldest go first. A key leaves with its outcome, so few stand here."""
 
-REQUEST_TAIL = 18
+REQUEST_TAIL: Final = 18
 """The last bytes of a request are its time and seed; a retry's parameters are told without them."""
 
-CONTROL_VERSION = 1
+CONTROL_VERSION: Final = 1
 
-_NOTHING: list[tuple[PendingKey, Pending]] = []
+_NOTHING: Final[list[tuple[PendingKey, Pending]]] = []
 """Asked for by a commit without effects. Never changed."""
 
 

@@ -1,12 +1,14 @@
 """Followers: who joins, who gets records, who lags and catches up. Pure."""
 
+from typing import Final
+
 from osupervisor.bridge import port_messages as port
 from osupervisor.supervisor.core import deaths
 from osupervisor.supervisor.core.context import Context
 from osupervisor.supervisor.core.lease import Brain, Role
 from osupervisor.supervisor.core.outbox import LoadBrain
 
-FENCE_SLACK_US = 5_000_000
+FENCE_SLACK_US: Final = 5_000_000
 """How much longer than an op's own limit a brain may take to answer a fence."""
 
 

@@ -11,17 +11,17 @@ they are shown when all before them is.
 
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from osupervisor.supervisor.core.call import Call, Waiter
 from osupervisor.supervisor.core.ring import Ring
 from osupervisor.wal.record import Kind
 
-CONTROL_FACTOR = 5
+CONTROL_FACTOR: Final = 5
 """A control record is due when the log since the last one exceeds the larger of `control_bytes_min`
 and five times its size: it costs at most a fifth of the log, and a restart reads at most that."""
 
-UNSYNCED_FACTOR = 4
+UNSYNCED_FACTOR: Final = 4
 """Nothing more is delivered while so many times the ring's bound waits for a sync: a slow disk must
 not fill the memory."""
 

@@ -6,10 +6,12 @@
 A brain's outcomes pass through unread; here are made those that are the supervisor's own.
 """
 
+from typing import Final
+
 from osupervisor.bridge import packing
 
-_NIL = b"\xc0"
-_EMPTY_ARRAY = b"\x90"
+_NIL: Final = b"\xc0"
+_EMPTY_ARRAY: Final = b"\x90"
 
 
 def error(code: str, message: str, hint: str, **data: object) -> bytes:

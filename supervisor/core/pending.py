@@ -8,16 +8,16 @@ The effects of a commit are a MessagePack array; effect i of the commit at (epoc
 Of a cast or timer the op, args and kwargs are kept as the bytes they came in.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core.key import PendingKey
 
-NO_EFFECTS = b"\x90"
+NO_EFFECTS: Final = b"\x90"
 """An empty MessagePack array: what nearly every commit carries."""
 
 
-DELAY_US_MAX = 2**62
+DELAY_US_MAX: Final = 2**62
 """Over a hundred thousand years: more would not fit into a control record."""
 
 

@@ -5,13 +5,15 @@ They are executed in order, one by one, each answered at once. Nobody is blamed 
 a query that may have killed a brain waits for a lease.
 """
 
+from typing import Final
+
 from osupervisor.bridge import port_messages as port
 from osupervisor.supervisor.core import deaths
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context
 from osupervisor.supervisor.core.lease import Brain, Role
 
-READ_SLACK_US = 1_000_000
+READ_SLACK_US: Final = 1_000_000
 """How much longer than its limit a query may take: here nobody sees when it begins."""
 
 

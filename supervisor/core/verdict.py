@@ -5,13 +5,15 @@ Timeout       a brain was killed because it executed it for too long
 OpFailed      it asked for more casts and timers than may be pending
 """
 
+from typing import Final
+
 from osupervisor.supervisor.core import outcome as outcomes
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context
 from osupervisor.supervisor.core.outbox import KeepDeadLetter
 from osupervisor.wal.record import Kind
 
-_NO_TAIL = bytes(18)
+_NO_TAIL: Final = bytes(18)
 """In place of the time and seed of a request: a read of the state has none."""
 
 

@@ -12,8 +12,10 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 from zlib import crc32
+
+from librt.strings import BytesWriter
 
 from osupervisor.bridge import messages, packing
 from osupervisor.bridge.call import Call
@@ -35,8 +37,8 @@ from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.runtime.engine import TURN_EVENTS, Engine
 from osupervisor.supervisor.runtime.outgoing import Outgoing
 
-READ_BYTES = 64 * 1024
-UNREAD_BYTES = 1024 * 1024
+READ_BYTES: Final = 64 * 1024
+UNREAD_BYTES: Final = 1024 * 1024
 """With more unsent than this the peer is not read from: it reads first."""
 
 Handler = Callable[[list[object]], "object | Awaitable[object]"]
@@ -72,7 +74,7 @@ class Connection:
         self._closed = closed
         self._session = Session(token or None)
         self._outgoing = Outgoing(sock, serving.loop, self._sent_all, self.close)
-        self._answers: list[bytes] = []
+        self._answers = BytesWriter()
         self._reading = False
         self.open = True
         self.half_since_s = 0.0
@@ -84,14 +86,18 @@ class Connection:
 
     def answer(self, message_id: int, outcome: bytes) -> bool:
         answers = self._answers
-        answers.append(messages.answer(message_id, outcome))
-        return len(answers) == 1
+        is_first = len(answers) == 0
+        messages.write_answer(answers, message_id, outcome)
+        return is_first
 
     def flush(self) -> None:
-        answers, self._answers = self._answers, []
-        if not self.open or not answers:
+        answers = self._answers
+        if len(answers) == 0:
             return
-        self._outgoing.send(b"".join(answers) if len(answers) > 1 else answers[0])
+        self._answers = BytesWriter()
+        if not self.open:
+            return
+        self._outgoing.send(answers.getvalue())
         unsent = self._outgoing.unsent_bytes
         if unsent > UNREAD_BYTES:
             self._read_off()
@@ -142,7 +148,7 @@ class Connection:
             self._respond(call.id, Unavailable("the service is stopping", hint))
             return
         core = serving.engine.core
-        call_id, op, params, key, seen, _, timeout_s, durability = call
+        op, params, key, seen, timeout_s = call.op, call.params, call.key, call.seen, call.timeout_s
         core.call(  # by position: half the price of keywords, on the hottest line there is
             CoreCall(
                 key or "",
@@ -151,7 +157,7 @@ class Connection:
                 op,
                 params,
                 crc32(params),
-                [Waiter(self, call_id, durability == "always")],
+                [Waiter(self, call.id, call.durability == "always")],
                 core.context.now_us,
                 0 if timeout_s is None else int(timeout_s * 1e6),
                 op in serving.queries,
@@ -215,7 +221,7 @@ class Connection:
 
     def _send(self, frame: bytes) -> None:
         """A frame that is no answer to a call."""
-        self._answers.append(frame)
+        self._answers.write(frame)
         self.flush()
 
     def _end(self) -> None:

@@ -11,7 +11,7 @@ time instead of handing one convoy back and forth.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from osupervisor.supervisor.core.call import Asker
 from osupervisor.supervisor.core.core import Core
@@ -22,12 +22,12 @@ from osupervisor.supervisor.runtime.disk import Disk
 from osupervisor.wal.errors import AppendFailed
 from osupervisor.wal.record import Kind
 
-TURN_EVENTS = 32
-STREAM_BYTES = 64 * 1024
-STREAM_S = 0.002
+TURN_EVENTS: Final = 32
+STREAM_BYTES: Final = 64 * 1024
+STREAM_S: Final = 0.002
 """Records wait so long, or until there are so many bytes of them, before a follower is woken: it
 applies many at once, and leaves the cores to those who serve. A promotion waits for neither."""
-TICK_S = 0.05
+TICK_S: Final = 0.05
 """How often waiting calls, deadlines and due timers are looked at."""
 
 

@@ -4,8 +4,9 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
-SEND_BYTES = 1024 * 1024
+SEND_BYTES: Final = 1024 * 1024
 
 
 class Outgoing:

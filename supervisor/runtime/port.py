@@ -6,8 +6,9 @@ sent before is still there. A brain that floods harms itself: one read per turn 
 
 import asyncio
 import socket
-import struct
 from typing import Final, NamedTuple, Protocol, cast
+
+from librt.strings import read_i16_be, read_i32_be, read_i64_be
 
 from osupervisor.bridge import packing
 from osupervisor.bridge.errors import FrameTooLargeError
@@ -16,16 +17,16 @@ from osupervisor.supervisor.core.pending import NO_EFFECTS
 from osupervisor.supervisor.core.response import Response
 from osupervisor.supervisor.runtime.outgoing import Outgoing
 
-READ_BYTES = 64 * 1024
+READ_BYTES: Final = 64 * 1024
 """A larger buffer is fresh pages from malloc at each read, which costs more than it saves."""
-RUN_RESPONSES = 32
+RUN_RESPONSES: Final = 32
 """The engine takes a turn behind each run: supervisor and brain work at the same time instead of
 handing one convoy back and forth."""
-LAGGING_BYTES = 16 * 2**20
+LAGGING_BYTES: Final = 16 * 2**20
 """With more unsent than this a follower is taken off the stream until it has read it."""
 
 
-POOLED_BYTES_MAX = 65_536
+POOLED_BYTES_MAX: Final = 65_536
 """A decoder that held a longer message is not kept: its buffer never shrinks."""
 
 
@@ -142,10 +143,11 @@ class BrainPort:
         return []
 
 
-_head_at: Final = struct.Struct(">3sQ2sB").unpack_from
-_HEAD_BYTES = 14
-_QUICK_BYTES_MIN = _HEAD_BYTES + 7
-_NO_EFFECTS_BIN = b"\xc4\x01\x90"
+_HEAD_BYTES: Final = 14
+_QUICK_BYTES_MIN: Final = _HEAD_BYTES + 7
+_RESPONSE: Final = int.from_bytes(b"\x94\x01\xcf", "big", signed=True)
+_NIL_AND_FOUR: Final = int.from_bytes(b"\xc0\x94", "big", signed=True)
+_NO_EFFECTS_BIN: Final = b"\xc4\x01\x90"
 
 
 def read_quickly(body: bytes) -> Response | None:
@@ -156,12 +158,14 @@ def read_quickly(body: bytes) -> Response | None:
     None: `read_message` reads it.
     """
     size = len(body)
-    if size < _QUICK_BYTES_MIN:
+    if (
+        size < _QUICK_BYTES_MIN
+        or read_i32_be(body, 0) >> 8 != _RESPONSE
+        or read_i16_be(body, 11) != _NIL_AND_FOUR
+        or body[size - 3 :] != _NO_EFFECTS_BIN
+    ):
         return None
-    magic, n, kind, epoch = _head_at(body)
-    if magic != b"\x94\x01\xcf" or kind != b"\xc0\x94":
-        return None
-    start = _HEAD_BYTES
+    epoch, start = body[13], _HEAD_BYTES
     if epoch > 0x7F:
         if epoch == 0xCC:
             epoch, start = body[14], 15
@@ -169,10 +173,8 @@ def read_quickly(body: bytes) -> Response | None:
             epoch, start = body[14] << 8 | body[15], 16
         else:
             return None
-    if body[start] != 0xC4:
-        return None
     ops_at = start + 2 + body[start + 1]
-    if ops_at + 3 > size:
+    if body[start] != 0xC4 or ops_at + 3 > size:
         return None
     if body[ops_at] == 0xC4:
         end = ops_at + 2 + body[ops_at + 1]
@@ -180,12 +182,13 @@ def read_quickly(body: bytes) -> Response | None:
         end = ops_at + 3 + (body[ops_at + 1] << 8 | body[ops_at + 2])
     else:
         return None
-    if body[end:] != _NO_EFFECTS_BIN:
+    n: int = read_i64_be(body, 3)
+    if end + 3 != size or n < 0:
         return None
     return Response(n, epoch, body[start + 2 : ops_at], NO_EFFECTS, body[start:])
 
 
-_idle: list[packing.Unpacker] = []
+_idle: Final[list[packing.Unpacker]] = []
 """A decoder between two messages, empty. One whose message was refused is not given back."""
 
 

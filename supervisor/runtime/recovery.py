@@ -87,7 +87,7 @@ def new_core(settings: Settings, recovered: Recovered) -> Core:
         recovered.fold,
         always=settings.durability == "always",
         boot=int.from_bytes(recovered.boot_id[:8], "big"),
-        seed=secrets.randbits(64),
+        seed=secrets.randbits(61),
         limits=limits,
         ring_bytes_max=settings.wal.retained_bytes_max,
         since_control=recovered.since_control,

@@ -340,7 +340,13 @@ def check_against_decoding(data: bytes) -> None:
     else:
         assert value[:3] == [0, found.id, "brain.call"]
         op, args, kwargs = value[3][:3]
-        assert read_options(value[3][3]) == found[3:]
+        assert read_options(value[3][3]) == (
+            found.key,
+            found.seen,
+            found.session,
+            found.timeout_s,
+            found.durability,
+        )
     assert op == found.op
     assert type(args) is list and type(kwargs) is dict
 

@@ -22,15 +22,15 @@ from osupervisor.wal.record import (
 )
 from tests.source import needs_source
 
-U16, U32, U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
+I32, I64 = 2**31 - 1, 2**63 - 1
 
 records = st.builds(
     Record,
-    lsn=st.integers(0, U64),
-    epoch=st.integers(0, U32),
+    lsn=st.integers(0, I64),
+    epoch=st.integers(0, I32),
     kind=st.sampled_from(Kind),
-    t_us=st.integers(0, U64),
-    synced=st.integers(0, U64),
+    t_us=st.integers(0, I64),
+    synced=st.integers(0, I64),
     key=st.binary(max_size=40),
     request=st.binary(max_size=100),
     commit=st.binary(max_size=100),
@@ -157,3 +157,14 @@ def test_a_body_that_is_too_large_is_not_encoded(monkeypatch: pytest.MonkeyPatch
     encode(1, 1, Kind.COMMIT, 1, 0, b"123", b"123", b"1234")
     with pytest.raises(ValueError, match="at most"):
         encode(1, 1, Kind.COMMIT, 1, 0, b"123", b"123", b"12345")
+
+
+@pytest.mark.parametrize(
+    "numbers", [(I64 + 1, 1, 1, 1), (1, I32 + 1, 1, 1), (1, 1, I64 + 1, 1), (1, 1, 1, I64 + 1)]
+)
+def test_a_number_that_does_not_fit_is_not_encoded(numbers: tuple[int, int, int, int]) -> None:
+    lsn, epoch, t_us, synced = numbers
+    with pytest.raises((OverflowError, ValueError)):
+        encode(lsn, epoch, Kind.COMMIT, t_us, synced, b"", b"", b"")
+    with pytest.raises((OverflowError, ValueError)):
+        encode(1, 1, Kind.COMMIT, 1, 0, b"k" * 2**15, b"", b"")
