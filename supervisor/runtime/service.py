@@ -24,7 +24,14 @@ from osupervisor.supervisor.core.outbox import (
 )
 from osupervisor.supervisor.heart.launch import Inheritance
 from osupervisor.supervisor.heart.notifier import Notifier
-from osupervisor.supervisor.runtime import allocator, application, key_window, methods, recovery
+from osupervisor.supervisor.runtime import (
+    allocator,
+    application,
+    key_window,
+    methods,
+    recovery,
+    scheduling,
+)
 from osupervisor.supervisor.runtime.allocator import Slack
 from osupervisor.supervisor.runtime.application import Beat, Part
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
@@ -357,6 +364,7 @@ class Service:
     def _granted(self, brain: int, epoch: int) -> None:
         process = self.brains.by_id.get(brain)
         if process is not None:
+            scheduling.lead(process.pid)
             self.serving.queries = self.core.brains[brain].queries
             self._schema = process.schema
             self.vault.code_version = process.version
