@@ -132,6 +132,7 @@ def read_figures(script: str, report: dict[str, Any]) -> list[Figure]:
                 details={
                     "records_per_s": round(report[name]["per_s"]),
                     "bare_per_s": round(report["floor"]["per_s"]),
+                    "bare_per_s_with_zlib_ng": round(report["floor, zlib-ng"]["per_s"]),
                 },
             )
             for name in ("append", "encode, append")

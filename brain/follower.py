@@ -9,10 +9,11 @@ they change nothing here.
 """
 
 import struct
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from zlib_ng.zlib_ng import crc32
 
 from osupervisor.brain.errors import FollowerError
 from osupervisor.brain.state import StateTree
@@ -53,7 +54,7 @@ class Follower:
 
     def apply(self, records: bytes) -> None:
         """Apply whole records that lie one behind the other, as they came over the port."""
-        if zlib.crc32(records, CRC_START) != CRC_START:
+        if crc32(records, CRC_START) != CRC_START:
             raise FollowerError(f"a checksum is wrong in the records behind LSN {self.lsn}")
         runs, at, lsn = walk_operations(records, self.lsn + 1, LSN_MAX)
         if at != len(records):

@@ -8,10 +8,11 @@ Where it is wrong, the records are checked one by one, and the scan ends at the 
 
 import re
 import struct
-import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
+
+from zlib_ng.zlib_ng import crc32
 
 from osupervisor.wal import record
 from osupervisor.wal.errors import CorruptRecordError
@@ -23,7 +24,6 @@ OPEN_END: Final = 2**63  # no end is known but the file's
 # One read, one checksum. Measured fastest from 64 to 256 KiB, where a block stays in the cache.
 BLOCK_BYTES: Final = 256 * 1024
 
-_crc32 = zlib.crc32
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ def runs(
     while lsn <= last_lsn:
         data = source.read(offset, min(block_bytes, end - offset))
         items, used, after = walk(data, lsn, last_lsn)
-        if used and _crc32(memoryview(data)[:used], CRC_START) != CRC_START:
+        if used and crc32(memoryview(data)[:used], CRC_START) != CRC_START:
             items, used, after = walk(data[: _whole_prefix(data, lsn)], lsn, last_lsn)
             yield items
             return _stop(data[used:], offset + used, after)

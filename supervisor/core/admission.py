@@ -8,7 +8,8 @@ are promises that this delivery did nothing.
 
 from heapq import heappop
 from typing import Final
-from zlib import crc32
+
+from zlib_ng.zlib_ng import crc32
 
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core import outcome as outcomes

@@ -12,9 +12,10 @@
 Nothing here reads a clock: times are those of the records, so that every recovery comes out alike.
 """
 
-import zlib
 from collections import deque
 from typing import Any, Final
+
+from zlib_ng.zlib_ng import crc32
 
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core import key as keys
@@ -192,4 +193,4 @@ def split_commit(commit: bytes) -> tuple[bytes, bytes]:
 
 def params_crc(request: bytes) -> int:
     """Checksum of op, args and kwargs, the same at first arrival, at a retry and in the log."""
-    return zlib.crc32(memoryview(request)[1:-REQUEST_TAIL])
+    return crc32(memoryview(request)[1:-REQUEST_TAIL])

@@ -13,9 +13,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, cast
-from zlib import crc32
 
 from librt.strings import BytesWriter
+from zlib_ng.zlib_ng import crc32
 
 from osupervisor.bridge import messages, packing
 from osupervisor.bridge.call import Call
@@ -37,6 +37,7 @@ from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.runtime.engine import TURN_EVENTS, Engine
 from osupervisor.supervisor.runtime.outgoing import Outgoing
 
+_crc32: Final = crc32  # in a compiled module a name of another costs a search each time
 READ_BYTES: Final = 64 * 1024
 UNREAD_BYTES: Final = 1024 * 1024
 """With more unsent than this the peer is not read from: it reads first."""
@@ -156,7 +157,7 @@ class Connection:
                 seen,
                 op,
                 params,
-                crc32(params),
+                _crc32(params),
                 [Waiter(self, call.id, call.durability == "always")],
                 core.context.now_us,
                 0 if timeout_s is None else int(timeout_s * 1e6),

@@ -1,9 +1,10 @@
 """The methods that clients may call besides brain.call and brain.state (docs/PROTOCOL.md)."""
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
+
+from zlib_ng.zlib_ng import crc32
 
 from osupervisor.bridge import messages, methods
 from osupervisor.bridge.errors import InvalidArguments, Unavailable, from_map
@@ -170,7 +171,7 @@ async def _retry(parts: Parts, letter: str) -> object:
             seen=0,
             op=op,
             params=params,
-            crc=zlib.crc32(params),
+            crc=crc32(params),
             waiters=[Waiter(asker, 0)],
             admitted_us=context.now_us,
             timeout_us=0,
