@@ -275,11 +275,14 @@ class Service:
             self._stop_task = self.loop.create_task(self._stop())
 
     def refuse(self, reason: str) -> None:
-        """End, and don't be started again: only a person can mend this."""
-        if not self.refused:
-            self.refused = reason
-            self._notify().refuse(reason)
-            self.request_stop()
+        """End, and don't be started again: only a person can mend this. Heart is told that and
+        not of a stop, which it would take for one that was asked for, and end with 0."""
+        if self.refused:
+            return
+        self.refused = reason
+        self._notify().refuse(reason)
+        if self._stop_task is None:
+            self._stop_task = self.loop.create_task(self._stop())
 
     async def _stop(self) -> None:
         self.status.stopping = self.serving.stopping = True

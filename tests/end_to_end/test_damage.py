@@ -1,6 +1,7 @@
 """A full disk, a damaged log, a damaged checkpoint: said, survived, never served as good."""
 
 import contextlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Generator
@@ -122,6 +123,32 @@ def test_a_damaged_log_is_named_and_refused_until_repaired(start: Start) -> None
     assert repaired.returncode == 0, repaired.stderr
     service.start()
     assert service.tokens() == [f"token-{number}" for number in range(10)]
+
+
+def test_damage_that_a_brain_meets_is_refused_as_that_which_the_supervisor_meets(
+    start: Start,
+) -> None:
+    """The supervisor reads from the newest control record on; a brain without a checkpoint reads
+    everything, and finds it when the service has begun already."""
+    service = start()
+    for number in range(30):
+        service.client.put(f"token-{number}")
+    service.client.request("system.checkpoint")
+    service.kill_everything()
+    shutil.rmtree(service.data / "checkpoints")
+    segment = sorted((service.data / "wal").glob("*.wal"))[0]
+    content = bytearray(segment.read_bytes())
+    content[content.index(b"token-10") + 2] ^= 0x01
+    segment.write_bytes(content)
+
+    detached = service.run("start", "--daemon", "--json")
+    assert detached.returncode == 1
+    said = json.loads(detached.stderr)
+    assert said["code"] == "Refused"
+    assert segment.name in said["message"] and "wal repair" in said["message"]
+    attached = service.run("start")
+    assert attached.returncode == 1
+    assert segment.name in attached.stderr.splitlines()[-1]
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(start: Start) -> None:
