@@ -28,6 +28,15 @@ class Verdict:
     """It broke the port's protocol, or closed it: as good as a death of its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Death:
+    """When a brain died, and where the log was then. Its report is written later."""
+
+    unix_s: float
+    lsn: int
+    epoch: int
+
+
 @dataclass(slots=True, eq=False)
 class BrainProcess:
     """A brain from the making of its descriptors to its report."""
@@ -55,6 +64,9 @@ class BrainProcess:
     was_primary: bool = False
     took_over: str | None = None
     """Who got the lease when it died."""
+    death: Death | None = None
+    rss_bytes: int = 0
+    """Its memory, when it was last measured; 0: it never was."""
     killed: Verdict | None = None
     sigkilled: bool = False
     """SIGKILL was sent while it was there: what it died of is known, also when its exit status

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -19,7 +20,7 @@ from osupervisor.supervisor.core.key import describe
 from osupervisor.supervisor.core.outbox import ForkBrain
 from osupervisor.supervisor.core.response import Response
 from osupervisor.supervisor.runtime import brain_process, scheduling
-from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
+from osupervisor.supervisor.runtime.brain_process import BrainProcess, Death, Verdict
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.exit_info import exit_status
 from osupervisor.supervisor.runtime.port import Note
@@ -55,7 +56,7 @@ class BrainEvents(Protocol):
     def brain_made(self, process: BrainProcess) -> None: ...
     def brain_identified(self, process: BrainProcess) -> None: ...
     def brain_ready(self, process: BrainProcess) -> None: ...
-    def brain_lost(self, brain: int) -> None: ...
+    def brain_lost(self, process: BrainProcess) -> None: ...
     def brain_died(self, process: BrainProcess, was_primary: bool) -> None: ...
     def brain_damaged(self, process: BrainProcess, report: dict[str, object]) -> None: ...
     def brain_output(self, process: BrainProcess) -> None: ...
@@ -341,9 +342,10 @@ class Brains:
         cell, _ = process.reader.cell()
         core = self._engine.core
         primary = core.primary
-        was_primary = primary is not None and primary.id == process.id
+        process.was_primary = primary is not None and primary.id == process.id
+        process.death = Death(time.time(), core.context.log.last, core.context.fold.epoch)
         killed = process.killed
-        process.doing = _doing(core, cell) if was_primary else None
+        process.doing = _doing(core, cell) if process.was_primary else None
         core.died(
             process.id,
             cell,
@@ -351,11 +353,8 @@ class Brains:
             hung=killed is not None and killed.hung,
         )
         self._engine.turn()
-        if was_primary and core.primary is not None:
-            process.took_over = f"brain-{core.primary.id}"
         self.by_id.pop(process.id, None)
         self._engine.ports.pop(process.id, None)
-        process.was_primary = was_primary
         self._bury(process)
         if process.safe:
             self._events.safe_brain_gone()
@@ -364,9 +363,16 @@ class Brains:
         else:
             self.refill_soon()
 
+    def granted(self, brain: int) -> None:
+        """This one holds the lease now: it took over from those that died with it."""
+        for process in self._by_pid.values():
+            if process.was_primary and process.took_over is None:
+                process.took_over = f"brain-{brain}"
+        self.refill_soon()
+
     def _bury(self, process: BrainProcess) -> None:
         """Everything that takes time, behind the promotion."""
-        self._events.brain_lost(process.id)
+        self._events.brain_lost(process)
         if process.pidfd >= 0 and process.status is None:
             if process.watch is not None:
                 process.watch.stop()
@@ -390,9 +396,6 @@ class Brains:
             return
         if process.pidfd >= 0:
             self._loop.remove_reader(process.pidfd)
-        primary = self._engine.core.primary
-        if process.was_primary and process.took_over is None and primary is not None:
-            process.took_over = f"brain-{primary.id}"
         if process.status is None and process.pidfd >= 0:
             process.status = exit_status(process.pidfd)
         self._events.brain_died(process, process.was_primary)

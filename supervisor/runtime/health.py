@@ -203,6 +203,7 @@ class Health:
                 since_s = 0.0 if before is None else before.busy_since_s
                 sample.busy_since_s = since_s or time.monotonic()
             self.samples[process.id] = sample
+            process.rss_bytes = rss
             if 0 < self._memory_bytes_max < rss and process.killed is None:
                 limit = f"it has {rss} bytes, brain.memory_bytes_max is {self._memory_bytes_max}"
                 self._suspected(process, limit)

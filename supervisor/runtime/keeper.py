@@ -204,13 +204,16 @@ class Keeper:
         if process.loads:
             self._events.brain_loaded()
 
-    def brain_lost(self, brain: int) -> None:
+    def brain_lost(self, process: BrainProcess) -> None:
         """It is dead, or certain to be. Heart keeps its pidfd alone: that it can wait for the end,
         and the next supervisor tells by it that this death was counted."""
-        self._history.count_brain_death()
+        if process.pid:
+            self._history.count_brain_death()
+        else:  # whoever was to make it died first, or could not
+            self._say("warning", "brain.not_made", brain=process.id)
         for part in adoption.PARTS:
             if part != adoption.PIDFD:
-                self._notify().remove(adoption.store_name(brain, part))
+                self._notify().remove(adoption.store_name(process.id, part))
 
     def brain_died(self, process: BrainProcess, was_primary: bool) -> None:
         self._loading.forget(process.id)

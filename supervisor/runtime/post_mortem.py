@@ -58,36 +58,33 @@ class PostMortem:
                 for piece in output.say_what_is_missing(now):
                     self._write_piece(brain, 0, piece)
 
-    def bury(
-        self,
-        process: BrainProcess,
-        role: str,
-        rss_bytes: int,
-        lsn: int,
-        epoch: int,
-    ) -> CrashReport | None:
-        """Write the report of a death. None for a brain that ended because it was asked to."""
+    def bury(self, process: BrainProcess, role: str) -> CrashReport | None:
+        """Write the report of a death. None for a brain that ended because it was asked to, and
+        for one that never was: no process of it is known, and it said nothing."""
         output = self._output(process)
         self._write(process, output.end(time.monotonic()))
         del self._outputs[process.id]
         if process.status == 0 and process.killed is None:
             return None
         lines = output.last_lines()
-        now = time.time()
+        if not process.pid and not lines and process.killed is None:
+            return None
+        death = process.death
+        assert death is not None, "a brain that lives is not buried"
         report = CrashReport(
-            id=report_id(now, process.pid),
-            unix_s=round(now, 3),
+            id=report_id(death.unix_s, process.pid),
+            unix_s=round(death.unix_s, 3),
             role=role,
             cause=_cause(process),
             brain=f"brain-{process.id}",
-            pid=process.pid,
+            pid=process.pid or None,
             traceback=_traceback(lines),
             request=None if process.doing is None else LastRequest(*process.doing),
             output=lines,
-            memory={"rss_bytes": rss_bytes} if rss_bytes else {},
+            memory={"rss_bytes": process.rss_bytes} if process.rss_bytes else {},
             took_over=process.took_over,
-            lsn=lsn,
-            epoch=epoch,
+            lsn=death.lsn,
+            epoch=death.epoch,
         )
         self._thread.submit(self._put, report)
         return report

@@ -374,7 +374,7 @@ class Service:
             self.loop.call_soon(self._say_granted, brain, process.pid, epoch)
         self.keeper.safe_brain.release()
         self.status.warnings.pop("start", None)
-        self.brains.refill_soon()
+        self.brains.granted(brain)
 
     def _say_granted(self, brain: int, pid: int, epoch: int) -> None:
         """Behind the turn: the calls that waited for the lease are on their way by then."""
@@ -475,14 +475,7 @@ class Service:
         self.status.warnings.pop("log", None)
 
     def brain_buried(self, process: BrainProcess, was_primary: bool) -> None:
-        sample = self.health.samples.get(process.id)
-        report = self.post_mortem.bury(
-            process,
-            role_of(process, was_primary),
-            0 if sample is None else sample.rss_bytes,
-            self.core.context.log.last,
-            self.core.context.fold.epoch,
-        )
+        report = self.post_mortem.bury(process, role_of(process, was_primary))
         if report is not None:
             about = {"role": report.role, "took_over": report.took_over, "crash": report.id}
             cause = report.cause.detail or report.cause.name or report.cause.kind

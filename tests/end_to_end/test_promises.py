@@ -101,6 +101,27 @@ def test_a_request_that_kills_its_brain_three_times_is_quarantined_alone(start: 
     assert shown["request"]["op"] == "die" and shown["cause"]["name"] == "SIGKILL"
 
 
+def test_reports_of_deaths_tell_of_the_moment_of_each(start: Start) -> None:
+    """They are written later, when the service has moved on: two brains and two leases further."""
+    service = start()
+    service.pid("standby")
+    with pytest.raises(Quarantined):
+        service.client.call("die")
+
+    def crashes() -> list[dict[str, object]]:
+        return list(service.client.request("system.crashes", ["ls"]))
+
+    wait_for(lambda: len(crashes()) == 3, "three reports")
+    reports = [service.client.request("system.crashes", ["show", row["id"]]) for row in crashes()]
+    reports.reverse()
+    assert [report["epoch"] for report in reports] == [1, 2, 3]
+    holders = [report["brain"] for report in reports]
+    assert [report["took_over"] for report in reports[:-1]] == holders[1:]
+    leases = [row for row in service.log() if row["message"] == "lease.granted"]
+    assert [f"brain-{row['brain']}" for row in leases] == [*holders, reports[-1]["took_over"]]
+    assert reports[0]["lsn"] < reports[1]["lsn"] < reports[2]["lsn"]
+
+
 def test_a_request_whose_brain_dies_a_moment_later_is_quarantined_alone(start: Start) -> None:
     service = start()
     expect_quarantined_alone(service, "close_everything")
