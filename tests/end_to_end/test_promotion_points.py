@@ -2,14 +2,16 @@
 that is promoted. strace counts the calls and sends the signal."""
 
 import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
 
 import pytest
 
-from tests.end_to_end.running import Running, wait_for
+from tests.end_to_end.running import Running, is_gone, wait_for
 
 Start = Callable[..., Running]
 CALLS = "sendto,sendmsg,recvfrom,recvmsg,pwrite64,write,fdatasync,socketpair,memfd_create"
@@ -46,14 +48,18 @@ def test_a_kill_at_any_call_of_a_promotion_loses_and_doubles_nothing(
 ) -> None:
     service = start()
     sent: list[str] = []
+    struck: list[bool] = []
     for point in range(1, POINTS + 1):
         victim = service.pid(role)
-        if role == "supervisor":
-            service.pid("standby")
+        service.pid("standby")
+        primary = service.pid("primary")
         with killed_at(victim, point):
-            service.kill("primary")
+            os.kill(primary, signal.SIGKILL)
             token = f"{role}.{point}"
             assert service.client.put(token) == len(sent) + 1
+            struck.append(is_gone(victim))
             sent.append(token)
         assert service.tokens() == sent
         wait_for(lambda: service.status()["standby"] is not None, "a standby")
+    assert struck[0], "nothing was killed"
+    assert not all(struck), f"a promotion makes more than {POINTS} calls"
