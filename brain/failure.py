@@ -120,6 +120,8 @@ def _keep_user_frames(found: traceback.TracebackException, seen: set[int]) -> No
     for linked in (found.__cause__, found.__context__):
         if linked is not None and id(linked) not in seen:
             _keep_user_frames(linked, seen)
+    if found.__context__ is not None and not found.__context__.stack:
+        found.__context__ = None  # how the executor looked the method up
 
 
 def _text(error: BaseException) -> str:

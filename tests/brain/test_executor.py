@@ -282,6 +282,20 @@ def test_size_of_a_commit_is_bounded_to_the_byte(machine: Machine) -> None:
     assert machine.fails(grow)["data"]["ops"] > 2**24
 
 
+def test_traceback_of_a_query_begins_with_the_author(machine: Machine) -> None:
+    """How the executor found the query is not what the author asked for."""
+
+    def work(_: Any) -> None:
+        try:
+            {"there": 1}["missing"]
+        finally:
+            raise ValueError("wanted")
+
+    shown = machine.run(work, "ask")[0]["data"]["traceback"]
+    assert shown.startswith("Traceback (most recent call last)")
+    assert "KeyError: 'missing'" in shown and "KeyError: 'ask'" not in shown
+
+
 def test_query_neither_writes_nor_asks_for_effects(machine: Machine) -> None:
     machine.run(lambda brain: brain.state.update(a=1))
     assert machine.run(lambda brain: brain.state["a"], "ask")[1:4] == (1, None, b"\x90")
