@@ -70,7 +70,7 @@ def call_text(request: object) -> str:
 def line(record: Json) -> str:
     """One record on a line."""
     if "kind" not in record:
-        return _cut(f"! {_text(record)}")
+        return f"! {_trouble(record)}"
     head = f"{record['lsn']:>8}  epoch {record['epoch']}  {record['kind']:<7}"
     match record["kind"], record["commit"]:
         case "commit", {"error": error, "result": result, "ops": ops, "effects": effects}:
@@ -86,6 +86,17 @@ def line(record: Json) -> str:
         case _:
             text = _text(record["request"])
     return f"{head}  {_cut(text)}"
+
+
+def _trouble(found: Json) -> str:
+    """Where the log can't be read; never cut, as it says where to look."""
+    match found:
+        case {"damage": reason, "file": file, "offset": offset, "lsn": lsn}:
+            return f"damaged: {file} at offset {offset}, lsn {lsn}: {reason}"
+        case {"torn": file, "offset": offset}:
+            return f"torn tail: {file} from offset {offset} on; it does not count"
+        case _:
+            return _text(found)
 
 
 def _key(values: list[Any]) -> Any:

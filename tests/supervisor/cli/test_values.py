@@ -120,8 +120,11 @@ def test_what_is_not_as_expected_stays_as_it_is() -> None:
     odd = {"lsn": 1, "epoch": 1, "kind": "commit", "key": [1, 2], "request": ["?"], "commit": [1]}
     assert readable(odd) == odd
     assert line(odd)
-    damage = {"damage": "its checksum is wrong", "lsn": 3}
+    damage = {"damage": "its checksum is wrong", "file": "/" + "d" * 150, "offset": 64, "lsn": 3}
     assert readable(damage) == damage
-    assert line(damage).startswith("! ")
+    wanted = f"! damaged: {damage['file']} at offset 64, lsn 3: its checksum is wrong"
+    assert line(damage) == wanted, "never cut: it says where to look"
+    torn = {"torn": "/w/1.wal", "offset": 64, "end": 128, "headers": 1}
+    assert line(torn) == "! torn tail: /w/1.wal from offset 64 on; it does not count"
     assert call_text(["?"]) == '["?"]'
     assert len(call_text({"op": "x", "args": ["y" * 500], "kwargs": {}})) == 120

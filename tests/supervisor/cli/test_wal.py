@@ -104,6 +104,8 @@ def test_damage_is_found_named_and_mended(copied: Cli) -> None:
     (damage,) = ran.json()["damage"]
     assert (Path(damage["file"]).name, damage["lsn"]) == (path.name, 5)
     assert "wal repair" in ran.error()["hint"]
+    shown = copied.ok("wal", "dump")
+    assert f"! damaged: {path} at offset {damage['offset']}, lsn 5: {damage['reason']}" in shown
     assert path.name in copied("wal", "verify").out
     assert "would lose" in copied.ok("wal", "repair", "--dry-run")
     assert copied("wal", "verify").code == 1
