@@ -29,6 +29,11 @@ def parse_address(text: str) -> tuple[str, int]:
     return match[1] or match[2], int(match[3])
 
 
+def address_text(host: str, port: int) -> str:
+    """What `parse_address` reads as this host and port."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _hint(text: str) -> str:
     """For a port alone, what the author may choose from; else empty."""
     port = text.removeprefix(":")

@@ -12,6 +12,7 @@ from osupervisor.supervisor.cli.invocation import Invocation, command
 from osupervisor.supervisor.cli.printing import print_json, write
 from osupervisor.supervisor.doctor.examine import examine
 from osupervisor.supervisor.doctor.finding import Finding
+from osupervisor.supervisor.doctor.service import METRICS, TCP
 
 MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 WANTED = "settings that can be used"
@@ -59,9 +60,10 @@ def _of_settings(report: Report) -> list[Finding]:
     return [Finding("settings", "bad", each.message(), WANTED, follows) for each in report.errors]
 
 
-def _addresses(report: Report) -> list[str]:
-    """What the settings want to listen on; nothing where they are bad."""
+def _addresses(report: Report) -> dict[str, str]:
+    """What the settings want to listen on, by setting; nothing where they are bad."""
     if report.loaded is None:
-        return []
+        return {}
     settings = report.loaded.settings
-    return [address for address in (settings.listen.tcp, settings.metrics.http) if address]
+    wanted = {TCP: settings.listen.tcp, METRICS: settings.metrics.http}
+    return {setting: address for setting, address in wanted.items() if address}

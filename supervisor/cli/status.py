@@ -100,6 +100,7 @@ def describe(found: Status, data: str) -> str:
     lines.append(("standby", _process(found.get("standby"))))
     if "restarts" in found:
         lines.append(("restarts", str(found["restarts"])))
+    lines += [(name, where) for name, where in found.get("listen", {}).items() if where]
     lines.append(("data", data))
     return "\n".join(f"{name:<11}{text}" if name else text for name, text in lines)
 

@@ -1,9 +1,10 @@
 """All checks, in the order in which they are read."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from osupervisor.supervisor.doctor import (
     clock,
@@ -18,14 +19,15 @@ from osupervisor.supervisor.doctor import (
 from osupervisor.supervisor.doctor.finding import Finding
 
 Check = Callable[[], Iterable[Finding]]
+NO_ADDRESSES: Mapping[str, str] = MappingProxyType({})
 
 
-def examine(data: str | Path, addresses: Sequence[str] = ()) -> list[Finding]:
+def examine(data: str | Path, addresses: Mapping[str, str] = NO_ADDRESSES) -> list[Finding]:
     """Look at the machine, for a service that keeps its data in `data`.
 
-    `addresses`: the `host:port` that the settings name. Takes about a second; writes, syncs and
-    removes a small file in the data folder, or in the nearest folder above it that is there. A
-    check that fails itself is a finding of its own, never an exception.
+    `addresses`: those of `listen.tcp` and `metrics.http` that are set. Takes about a second;
+    writes, syncs and removes a small file in the data folder, or in the nearest folder above it
+    that is there. A check that fails itself is a finding of its own, never an exception.
     """
     folder = Path(os.path.abspath(data))
     checks: list[tuple[str, Check]] = [

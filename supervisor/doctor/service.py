@@ -2,28 +2,33 @@
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from osupervisor.supervisor.doctor.finding import Finding, judged
+from osupervisor.supervisor.doctor.finding import Finding, Level, judged
 from osupervisor.supervisor.heart import pid_file
 from osupervisor.supervisor.heart.descriptor_name import UNIX_LISTENER
-from osupervisor.supervisor.heart.errors import HeartError
+from osupervisor.supervisor.heart.errors import AddressError
 from osupervisor.supervisor.heart.listeners import listen_tcp, somebody_listens
 from osupervisor.supervisor.heart.run_folder import SUN_PATH_BYTES_MAX
 
 LEFT_BEHIND = ("wal/*.torn", "wal/*.broken", "checkpoints/*.tmp")
 NAMED_MAX = 5
+TCP, METRICS = "listen.tcp", "metrics.http"
+IF_TAKEN = {
+    TCP: "The start is refused.",
+    METRICS: "The service starts, complains, and listens there as soon as it can.",
+}
 
 
-def examine(data: Path, addresses: Sequence[str]) -> Iterator[Finding]:
-    """Socket path, running or left over, addresses of the settings."""
+def examine(data: Path, addresses: Mapping[str, str]) -> Iterator[Finding]:
+    """Socket path, running or left over, addresses of the settings TCP and METRICS."""
     heart = pid_file.holder(str(data)) if data.is_dir() else None
     yield _socket_path(data)
     yield _running(data, heart)
     yield _files(data)
-    for address in addresses:
-        yield _address(address, heart is not None)
+    for setting, address in addresses.items():
+        yield _address(setting, address, heart is not None)
 
 
 def _socket_path(data: Path) -> Finding:
@@ -75,13 +80,15 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(shown[:NAMED_MAX]) + more
 
 
-def _address(address: str, running: bool) -> Finding:
+def _address(setting: str, address: str, running: bool) -> Finding:
     try:
         listener: socket.socket = listen_tcp(address, 1)
-    except HeartError as error:
+    except AddressError as error:
         if running:
             return Finding("address", "ok", f"{address} is in use, this service runs", "free")
-        follows = "The start is refused. Stop what uses it, or change the setting."
-        return Finding("address", "bad", str(error), f"{address} is free", follows)
+        follows = f"{IF_TAKEN[setting]} Stop what uses it, or change the setting {setting}."
+        cannot = f"{setting} can't listen on {address}: {error.reason}"
+        level: Level = "bad" if setting == TCP else "warn"
+        return Finding("address", level, cannot, f"{address} is free", follows)
     listener.close()
     return Finding("address", "ok", f"{address} is free", "free")

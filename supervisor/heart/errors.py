@@ -39,3 +39,4 @@ class AddressError(HeartError):
             "stop what uses it, or change the setting listen.tcp"
         )
         self.address = address
+        self.reason = reason

@@ -29,14 +29,16 @@ def listen_unix(folder: RunFolder, backlog: int) -> socket.socket:
 
 
 def listen_tcp(address: str, backlog: int) -> socket.socket:
-    """A listener on `host:port` or `[v6 address]:port`; raises AddressError."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not 0 < (number(port) or 0) <= PORT_MAX:
+    """A listener on `host:port` or `[v6 address]:port`; the kernel chooses where the port is 0.
+    Raises AddressError."""
+    host, colon, digits = address.rpartition(":")
+    port = number(digits)
+    if not colon or port is None or port > PORT_MAX:
         raise AddressError(address, "wanted HOST:PORT")
     name = host.removeprefix("[").removesuffix("]").encode("ascii", "replace")
     try:
         # The name as bytes: as text, `socket` would load the idna codec, 1 MB, for good.
-        found = socket.getaddrinfo(name, int(port), type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
         family, kind, protocol, _, where = found[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:

@@ -12,6 +12,7 @@ import struct
 import time
 from dataclasses import dataclass
 
+from osupervisor.config.address import address_text
 from osupervisor.supervisor.runtime.connection import Connection, Serving
 
 ACCEPTS_PER_TURN = 64
@@ -49,6 +50,14 @@ class Listener:
         self._connections_max = connections_max
         self._frame_timeout_s = frame_timeout_s
         self._token = token
+
+    @property
+    def tcp(self) -> str | None:
+        """Where TCP clients connect, with the port that the kernel chose; None: nowhere."""
+        for sock in self._sockets:
+            if sock.family != socket.AF_UNIX:
+                return address_text(*sock.getsockname()[:2])
+        return None
 
     def start(self) -> None:
         for sock in self._sockets:

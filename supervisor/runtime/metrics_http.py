@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from osupervisor.config.address import parse_address
+from osupervisor.config.address import address_text, parse_address
 from osupervisor.supervisor.runtime.post_mortem import Say
 from osupervisor.supervisor.telemetry.exposition import CONTENT_TYPE
 
@@ -37,6 +37,13 @@ class MetricsHttp:
         self._say = say
         self._server: asyncio.Server | None = None
         self._starting: asyncio.Task[None] | None = None
+
+    @property
+    def served(self) -> str | None:
+        """Where it listens, with the port that the kernel chose; None: nowhere."""
+        if self._server is None or not self._server.sockets:
+            return None
+        return address_text(*self._server.sockets[0].getsockname()[:2])
 
     def start(self) -> None:
         if self._address:

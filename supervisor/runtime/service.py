@@ -209,6 +209,10 @@ class Service:
         )
         self.metrics_http = MetricsHttp(settings.metrics.http, self.gauges.render, loop, self._say)
         self.health.others.append(lambda: self.metrics_http.trouble)
+        self.status.listen = lambda: {
+            "tcp": self.listener.tcp,
+            "metrics": self.metrics_http.served,
+        }
         self.key_window = KeyWindow(
             self.core.context.fold.done, lambda: self.core.context.now_us, self._say
         )

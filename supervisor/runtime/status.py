@@ -24,6 +24,8 @@ class Status:
         self.stopping = False
         self.rung: Callable[[], str] = lambda: ""
         """Where on the ladder a brain would start now."""
+        self.listen: Callable[[], dict[str, str | None]] = dict
+        """Addresses beside the Unix socket, by what they are for; None: there is none."""
         self.warnings: dict[str, str] = {}
         """What is wrong beside the log's own trouble, by subject; out again when it is well."""
         self._engine = engine
@@ -75,6 +77,7 @@ class Status:
                 "failed": self._vault.state.failed,
                 "last_error": self._vault.state.last_error,
             },
+            "listen": self.listen(),
         }
 
     def _reason(self) -> str:

@@ -80,12 +80,18 @@ def test_a_check_that_fails_is_a_finding(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_addresses_of_the_settings_are_tried(tmp_path: Path) -> None:
+    """Without its TCP address a service is refused; metrics it serves later."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        finding = found(examine(tmp_path, [f"127.0.0.1:{port}"]), "address")
-    assert finding.level == "bad"
-    assert str(port) in finding.found
-    assert found(examine(tmp_path, [f"127.0.0.1:{port}"]), "address").level == "ok"
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        tcp = found(examine(tmp_path, {"listen.tcp": address}), "address")
+        metrics = found(examine(tmp_path, {"metrics.http": address}), "address")
+    assert (tcp.level, metrics.level) == ("bad", "warn")
+    for key, finding in (("listen.tcp", tcp), ("metrics.http", metrics)):
+        assert address in finding.found and "in use" in finding.found
+        assert f"change the setting {key}" in finding.what_follows
+    assert "refused" in tcp.what_follows and "complains" in metrics.what_follows
+    assert found(examine(tmp_path, {"listen.tcp": address}), "address").level == "ok"
+    assert found(examine(tmp_path, {"listen.tcp": "127.0.0.1:0"}), "address").level == "ok"
 
 
 def test_a_path_too_long_is_warned_of(tmp_path: Path) -> None:
