@@ -112,4 +112,5 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _doc(thing: Any) -> str:
-    return (inspect.getdoc(thing) or "")[:DOC_CHARACTERS_MAX]
+    """Its own docstring: what its base says of itself is not about this one."""
+    return inspect.cleandoc(thing.__doc__ or "")[:DOC_CHARACTERS_MAX]

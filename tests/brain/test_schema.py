@@ -105,3 +105,11 @@ def test_schema_is_json_and_messagepack() -> None:
     found = described()
     assert json.loads(json.dumps(found)) == found
     assert decode(encode(found)) == found
+
+
+def test_a_class_that_says_nothing_of_itself_has_no_words_of_its_base() -> None:
+    class Silent(Brain):
+        @op
+        def nothing(self) -> None: ...
+
+    assert schema.describe(compile_program(Silent, "silent.py:Silent"))["doc"] == ""
