@@ -74,6 +74,17 @@ def removable(
     return names
 
 
+def bytes_behind(storage: Storage, lsn: int) -> int:
+    """How much log there is in the segments that hold records behind `lsn`. Raises OSError."""
+    total = 0
+    for first_lsn in reversed(segment_lsns(storage)):
+        with contextlib.closing(storage.open(segment_name(first_lsn))) as file:
+            total += file.data_end()
+        if first_lsn <= lsn + 1:
+            break
+    return total
+
+
 def remove(storage: Storage, names: Sequence[str]) -> None:
     """Remove segments, oldest first, so that a crash on the way leaves no gap. Raises OSError."""
     for name in names:

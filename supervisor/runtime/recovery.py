@@ -43,6 +43,8 @@ class Recovered:
     since_control: int
     newest: list[bytes]
     """The records that were written again."""
+    checkpoint_lsn: int
+    """Of the newest whole checkpoint; 0: there is none."""
 
 
 def recover(data: Path, settings: Settings) -> Recovered:
@@ -59,7 +61,7 @@ def recover(data: Path, settings: Settings) -> Recovered:
         settings.idempotency.keys_max,
         settings.idempotency.clients_max,
     )
-    since_control = _fold(fold, view, data)
+    since_control, checkpoint_lsn = _fold(fold, view, data)
     boot_id = secrets.token_bytes(16)
     newest = view.raw(view.durable_lsn + 1)
     writer = reopen(
@@ -69,7 +71,7 @@ def recover(data: Path, settings: Settings) -> Recovered:
         newest,
         segment_bytes_max=settings.wal.segment_bytes_max,
     )
-    return Recovered(fold, storage, writer, boot_id, view, since_control, newest)
+    return Recovered(fold, storage, writer, boot_id, view, since_control, newest, checkpoint_lsn)
 
 
 def new_core(settings: Settings, recovered: Recovered) -> Core:
@@ -95,8 +97,9 @@ def new_core(settings: Settings, recovered: Recovered) -> Core:
     )
 
 
-def _fold(fold: Fold, view: LogView, data: Path) -> int:
-    """Fold the log from its newest control record on. Returns the bytes behind that."""
+def _fold(fold: Fold, view: LogView, data: Path) -> tuple[int, int]:
+    """Fold the log from its newest control record on. Returns the bytes behind that, and the LSN
+    of the newest whole checkpoint, 0 without one."""
     first = 1
     control = view.control_record()
     if control is not None:
@@ -120,7 +123,7 @@ def _fold(fold: Fold, view: LogView, data: Path) -> int:
     for record in view.records(first):
         fold.apply(record)
         size += len(record.request) + len(record.commit) + len(record.key)
-    return size
+    return size, newest.lsn if newest is not None else 0
 
 
 def _from_checkpoint(fold: Fold, view: LogView, data: Path) -> int:

@@ -58,6 +58,7 @@ from osupervisor.supervisor.runtime.status import Status
 from osupervisor.supervisor.runtime.tape import Tape
 from osupervisor.supervisor.runtime.vault import CheckpointFailed, Vault
 from osupervisor.wal.placement import segment_lsns
+from osupervisor.wal.retention import bytes_behind
 from osupervisor.wal.segment import segment_name
 
 VAULT_TICK_S = 1.0
@@ -139,6 +140,8 @@ class Service:
             pruned=self._pruned,
             failed=self._checkpoint_failed,
         )
+        checkpoint_lsn = recovered.checkpoint_lsn
+        self.vault.resume(checkpoint_lsn, bytes_behind(recovered.storage, checkpoint_lsn))
         self.tape = Tape(recovered.storage, settings.tape)
         self.loading = Loading(recovered.storage, self.vault.store, self.core)
         self.keeper = Keeper(

@@ -98,6 +98,11 @@ class Vault:
         self._last_s = time.monotonic()
         self._bytes_before = 0
 
+    def resume(self, last_lsn: int, bytes_behind: int) -> None:
+        """A checkpoint at `last_lsn` and this much log behind it are there from before."""
+        self.state.last_lsn = last_lsn
+        self._bytes_before = -bytes_behind
+
     def tick(self, appended_bytes: int, last_lsn: int) -> None:
         """Ask for a checkpoint when one is due. Once a second is enough."""
         now = time.monotonic()

@@ -109,6 +109,9 @@ def test_the_log_goes_on_after_its_oldest_segments_are_removed() -> None:
     assert [extent.ended_us for extent in extents[:3]] == [700, 1300, 1900]
     assert extents[-1].ended_us is None
     assert all(900 < extent.bytes <= 1000 for extent in extents[:-1])
+    for lsn in (0, 5, 6, 7, 20, 36, 40, 99):
+        behind = [one.bytes for one in extents if one.last_lsn is None or one.last_lsn > lsn]
+        assert retention.bytes_behind(disk, lsn) == sum(behind), lsn
     names = removable(extents, 20, 25, 2000, 0.0005, 10**9)
     assert names == ["00000000000000000001.wal", "00000000000000000007.wal"]
     retention.remove(disk, names)

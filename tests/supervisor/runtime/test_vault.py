@@ -29,7 +29,16 @@ class SlowLog:
     def sync_soon(self) -> None: ...
 
 
-def vault(folder: Path, log: SlowLog, failed: Callable[[str], None]) -> Vault:
+def nothing() -> None:
+    """Nobody is asked."""
+
+
+def vault(
+    folder: Path,
+    log: SlowLog,
+    failed: Callable[[str], None],
+    request: Callable[[], None] = nothing,
+) -> Vault:
     """One that waits for no time at all for a writer."""
     made = Vault(
         folder,
@@ -37,7 +46,7 @@ def vault(folder: Path, log: SlowLog, failed: Callable[[str], None]) -> Vault:
         asyncio.get_running_loop(),
         log,
         hash_seed=1,
-        request=lambda: None,
+        request=request,
         pruned=lambda _oldest, _newest: None,
         failed=failed,
     )
@@ -95,6 +104,24 @@ def test_a_disk_that_is_slow_after_the_writer_is_waited_for(tmp_path: Path) -> N
         log.durable = LSN
         with contextlib.suppress(CheckpointFailed):
             await asked
+        made.close()
+
+    asyncio.run(run())
+
+
+def test_log_that_an_earlier_supervisor_wrote_counts(tmp_path: Path) -> None:
+    """Else supervisors that die one after another would let it grow without any bound."""
+
+    async def run() -> None:
+        asked: list[None] = []
+        made = vault(tmp_path, SlowLog(), lambda _why: None, lambda: asked.append(None))
+        limit = Checkpoint().wal_bytes
+        made.resume(LSN, limit - 100)
+        assert made.state.last_lsn == LSN
+        made.tick(99, LSN + 9)
+        assert not asked
+        made.tick(100, LSN + 9)
+        assert len(asked) == 1
         made.close()
 
     asyncio.run(run())

@@ -1,0 +1,21 @@
+"""Checkpoints come when so much log was written, also where supervisors die on the way."""
+
+from collections.abc import Callable
+
+from tests.end_to_end.running import Running, wait_for
+
+Start = Callable[..., Running]
+HALF = 20_000  # its bytes stand in the log twice: in the request, and in the state operation
+
+
+def test_log_written_before_a_supervisors_death_counts_towards_the_next_checkpoint(
+    start: Start,
+) -> None:
+    service = start('[checkpoint]\ninterval_s = "1h"\nwal_bytes = "64KiB"\n')
+    first = int(service.client.request("system.checkpoint")["lsn"])
+    service.client.call("store", "a", "x" * HALF)
+    dead = service.kill("supervisor")
+    wait_for(lambda: service.pid("supervisor") != dead, "another supervisor")
+    assert service.status()["checkpoint"]["lsn"] == first
+    service.client.call("store", "b", "x" * HALF)
+    wait_for(lambda: service.status()["checkpoint"]["lsn"] > first, "the next checkpoint")
