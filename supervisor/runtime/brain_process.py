@@ -33,6 +33,7 @@ class Death:
     """When a brain died, and where the log was then. Its report is written later."""
 
     unix_s: float
+    monotonic_s: float
     lsn: int
     epoch: int
 

@@ -24,6 +24,7 @@ from osupervisor.supervisor.runtime.brain_process import BrainProcess, Death, Ve
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.exit_info import exit_status
 from osupervisor.supervisor.runtime.port import Note
+from osupervisor.supervisor.telemetry.events import execute
 
 RESPAWN_DELAY_S = 0.02
 """After a promotion those go first who waited for it, and the kernel's work for the dead brain;
@@ -42,6 +43,10 @@ REAP_WAIT_S = 0.05
 QUIET_S = 0.25
 """So long after a promotion nothing is done that only people read: a report is a few milliseconds
 of work, in which those who wait for an answer would wait on."""
+
+
+TOOK_OVER = "brain.took_over"
+"""Told when a brain gets the lease of one that died: `duration_s` since that was noticed."""
 
 
 class Forker(Protocol):
@@ -343,7 +348,7 @@ class Brains:
         core = self._engine.core
         primary = core.primary
         process.was_primary = primary is not None and primary.id == process.id
-        process.death = Death(time.time(), core.context.log.last, core.context.fold.epoch)
+        process.death = _death(core)
         killed = process.killed
         process.doing = _doing(core, cell) if process.was_primary else None
         core.died(
@@ -366,8 +371,10 @@ class Brains:
     def granted(self, brain: int) -> None:
         """This one holds the lease now: it took over from those that died with it."""
         for process in self._by_pid.values():
-            if process.was_primary and process.took_over is None:
+            if process.was_primary and process.took_over is None and process.death is not None:
                 process.took_over = f"brain-{brain}"
+                waited_s = time.monotonic() - process.death.monotonic_s
+                execute(TOOK_OVER, {"duration_s": waited_s}, {"brain": brain})
         self.refill_soon()
 
     def _bury(self, process: BrainProcess) -> None:
@@ -418,6 +425,11 @@ class Brains:
                 self._report(process)
         else:
             self._gone(process)
+
+
+def _death(core: Core) -> Death:
+    """Now, where the log is now."""
+    return Death(time.time(), time.monotonic(), core.context.log.last, core.context.fold.epoch)
 
 
 def _doing(core: Core, cell: int) -> tuple[str, str] | None:

@@ -9,9 +9,11 @@ log is broken.
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 from osupervisor.supervisor.runtime.disk_thread import DiskThread
+from osupervisor.supervisor.telemetry.events import execute
 from osupervisor.wal.errors import AppendFailed, TruncateFailed
 from osupervisor.wal.recover import reopen
 from osupervisor.wal.storage import Storage
@@ -19,6 +21,10 @@ from osupervisor.wal.writer import Writer
 
 EXIT_UNCUT = 74
 """EX_IOERR: half a record could not be cut off. Its bytes may come back, so nothing is answered."""
+
+
+SYNCED = "wal.sync"
+"""Told behind each try to make the log durable: `duration_s`, with the wait for the thread."""
 
 
 class Disk:
@@ -65,9 +71,11 @@ class Disk:
         target = succession or writer.sync_target()
         self.busy = True
         self.syncs += 1
+        began_s = time.monotonic()
 
         def finished(error: Exception | None) -> None:
             self.busy = False
+            execute(SYNCED, {"duration_s": time.monotonic() - began_s})
             if error is not None:
                 failed(f"fdatasync: {error}")
                 return

@@ -1,15 +1,23 @@
-"""What the service measures of itself, in Prometheus' text format."""
+"""What the service measures of itself, in Prometheus' text format.
+
+Values are read when somebody asks. Durations come from events (telemetry/events.py), which are told
+where something takes time that isn't a request's: `SYNCED`, `TOOK_OVER`, `SEALING`.
+"""
+
+from functools import partial
 
 from osupervisor.supervisor.core.core import Core
-from osupervisor.supervisor.runtime.brains import Brains, role_of
-from osupervisor.supervisor.runtime.disk import Disk
+from osupervisor.supervisor.runtime.brains import TOOK_OVER, Brains, role_of
+from osupervisor.supervisor.runtime.disk import SYNCED, Disk
 from osupervisor.supervisor.runtime.health import Health
 from osupervisor.supervisor.runtime.history import History
 from osupervisor.supervisor.runtime.listener import Listener
 from osupervisor.supervisor.runtime.status import VERSION, Status
-from osupervisor.supervisor.runtime.vault import Vault
+from osupervisor.supervisor.runtime.vault import SEALING, Vault
+from osupervisor.supervisor.telemetry import events
+from osupervisor.supervisor.telemetry.events import Measurements, Metadata
 from osupervisor.supervisor.telemetry.exposition import render
-from osupervisor.supervisor.telemetry.metrics import Metrics
+from osupervisor.supervisor.telemetry.metrics import Histogram, Metrics
 
 STATES = ("starting", "ready", "readonly", "stopping")
 HEALTH = ("healthy", "degraded", "unhealthy")
@@ -47,6 +55,9 @@ class Gauges:
         }
         self._rss = gauge("osupervisor_brain_rss_bytes", "Resident memory.", ("brain", "role"))
         self._user = gauge("osupervisor_brain_hot", "The brain's own counters.", ("name",))
+        for event, (name, text) in DURATIONS.items():
+            cell = self.metrics.histogram(f"osupervisor_{name}", text).labels()
+            events.attach(name, [event], partial(_observe, cell))
         self._brain_labels: set[tuple[str, str]] = set()
         self._hot_names: set[str] = set()
         self.metrics.refresh_with(self._refresh)
@@ -122,6 +133,19 @@ class Gauges:
             self._user.labels(name).set(value)
 
 
+def _observe(cell: Histogram, event: str, measured: Measurements, metadata: Metadata) -> None:
+    cell.observe(measured["duration_s"])
+
+
+DURATIONS = {
+    SYNCED: ("wal_sync_duration_s", "How long making the log durable took."),
+    TOOK_OVER: ("failover_duration_s", "From a primary's death to the next lease."),
+    f"{SEALING}.stop": (
+        "checkpoint_seal_duration_s",
+        "From a checkpoint's last byte until it was in place.",
+    ),
+}
+
 _VALUES = {
     "lsn": "Last record appended to the log.",
     "durable_lsn": "Last record known durable.",
@@ -137,7 +161,7 @@ _VALUES = {
     "idempotency_string_keys": "String keys remembered.",
     "idempotency_clients": "Clients of the library remembered.",
     "idempotency_window_s": "How far back string keys are really remembered.",
-    "checkpoint_lsn": "LSN of the newest checkpoint written by this supervisor.",
+    "checkpoint_lsn": "LSN of the newest checkpoint.",
     "checkpoints_written": "Checkpoints written by this supervisor.",
     "checkpoints_failed": "Checkpoints that this supervisor could not get written.",
     "checkpoint_duration_s": "How long the newest checkpoint took.",

@@ -18,6 +18,7 @@ from typing import Protocol, cast
 from osupervisor.bridge import packing
 from osupervisor.config.settings import Checkpoint as CheckpointSettings
 from osupervisor.supervisor.core.outbox import BeginCheckpoint
+from osupervisor.supervisor.telemetry.events import span
 from osupervisor.vault_store.checkpoint import CheckpointStore
 from osupervisor.vault_store.errors import VaultStoreError
 from osupervisor.vault_store.manifest import Manifest, summarize
@@ -25,6 +26,9 @@ from osupervisor.vault_store.state_format import StateSummary
 
 RESULT_BYTES_MAX = 65_536
 DURABLE_POLL_S = 0.05
+SEALING = "checkpoint.seal"
+"""A span, in which a state that is written becomes a checkpoint: the log is durable up to it, the
+manifest is there, older ones are gone."""
 
 
 class CheckpointFailed(Exception):
@@ -164,17 +168,8 @@ class Vault:
         lsn = running.begun.lsn
         try:
             summary = _summary(running.result)
-            await self._durable(lsn)
-            manifest = Manifest(
-                lsn=lsn,
-                epoch=running.begun.epoch,
-                code_version=self.code_version,
-                hash_seed=self._hash_seed,
-                created_unix_s=int(time.time()),
-                state=summary,
-                control=summarize(running.begun.control),
-            )
-            await self._loop.run_in_executor(self._thread, self._finish, manifest, running.begun)
+            with span(SEALING, {"lsn": lsn}):
+                manifest = await self._seal(running.begun, summary)
         except (CheckpointFailed, VaultStoreError, OSError) as error:
             await self._loop.run_in_executor(self._thread, self._discard, lsn)
             self._running = None
@@ -190,6 +185,20 @@ class Vault:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(manifest)
+
+    async def _seal(self, begun: BeginCheckpoint, summary: StateSummary) -> Manifest:
+        await self._durable(begun.lsn)
+        manifest = Manifest(
+            lsn=begun.lsn,
+            epoch=begun.epoch,
+            code_version=self.code_version,
+            hash_seed=self._hash_seed,
+            created_unix_s=int(time.time()),
+            state=summary,
+            control=summarize(begun.control),
+        )
+        await self._loop.run_in_executor(self._thread, self._finish, manifest, begun)
+        return manifest
 
     async def _durable(self, lsn: int) -> None:
         """A checkpoint ahead of the durable log would leave a hole after a power cut."""

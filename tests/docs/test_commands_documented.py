@@ -12,6 +12,7 @@ from osupervisor.config.catalogue import CATALOGUE
 from osupervisor.config.description import reasons
 from osupervisor.supervisor.cli.failure import Exit
 from osupervisor.supervisor.cli.main import osupervisor
+from osupervisor.supervisor.runtime.gauges import DURATIONS
 from tests.docs.pages import ROOT, text_of
 
 COMMANDS = text_of("docs/COMMANDS.md")
@@ -125,7 +126,7 @@ def test_every_metric_is_documented_and_alerted_metrics_exist() -> None:
     gauges = ROOT.joinpath("supervisor", "runtime", "gauges.py").read_text(encoding="utf-8")
     plain = re.findall(r'^    "([a-z_]+)": "', gauges, re.MULTILINE)
     labelled = re.findall(r'"osupervisor_([a-z_]+)"', gauges)
-    names = {*plain, *labelled}
+    names = {*plain, *labelled, *(name for name, _ in DURATIONS.values())}
     table = OPERATIONS.partition("## Metrics")[2]
     for name in names:
         short = name.partition("_")[2]

@@ -25,7 +25,7 @@ def buried(folder: Path, prepare: Callable[[BrainProcess, PostMortem], None]) ->
         settings = load(None, {}, {"data": str(folder)}, "test", cwd=folder)
         post_mortem = PostMortem(settings, loop, say)
         process, ends = brain_process.make(7, loop, Nobody())
-        process.death = Death(unix_s=1795988140.0, lsn=21, epoch=3)
+        process.death = Death(unix_s=1795988140.0, monotonic_s=0.0, lsn=21, epoch=3)
         try:
             prepare(process, post_mortem)
             return post_mortem.bury(process, "standby")
