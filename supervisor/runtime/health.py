@@ -19,6 +19,7 @@ import psutil
 
 from osupervisor.bridge import port_messages
 from osupervisor.config.settings import Health as HealthSettings
+from osupervisor.supervisor.doctor.control_group import read_number
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import Brains
 from osupervisor.supervisor.runtime.engine import Engine
@@ -67,7 +68,7 @@ class Health:
         """Parts that may have something to complain of; an empty text is nothing."""
         self._settings = settings
         self._memory_bytes_max = memory_bytes_max
-        self._memory_bytes = psutil.virtual_memory().total
+        self._memory_bytes = _memory_bytes()
         self._data = data
         self._disk_free_bytes = psutil.disk_usage(str(data)).free
         self._engine = engine
@@ -102,17 +103,27 @@ class Health:
             found.append("brains do not start")
         if any(each.quiet_s > settings.suspicion_s for each in self._silences.values()):
             found.append("a brain gives no sign of life")
-        if len(queue) > settings.queue_share_max * queue.calls_max:
-            found.append(f"{len(queue)} calls wait")
+        share = settings.queue_share_max
+        if len(queue) > share * queue.calls_max or queue.size_bytes > share * queue.bytes_max:
+            found.append(f"{len(queue)} calls of {queue.size_bytes} bytes wait")
         if self._disk_free_bytes < settings.disk_free_bytes_min:
             found.append(f"the disk has {self._disk_free_bytes} bytes left")
-        rss = sum(sample.rss_bytes for sample in self.samples.values())
-        if rss > settings.rss_share_max * self._memory_bytes:
-            found.append(f"the brains take {rss} bytes of memory")
+        found += self._memory_complaints([each.rss_bytes for each in self.samples.values()])
         limit = time.monotonic() - settings.cpu_period_s
         if any(0.0 < sample.busy_since_s < limit for sample in self.samples.values()):
             found.append("a brain keeps a CPU busy")
         return found + [trouble for other in self.others if (trouble := other())]
+
+    def _memory_complaints(self, rss_bytes: list[int]) -> list[str]:
+        """Of one brain, by its limit; of all together, by what there is."""
+        share, limit = self._settings.rss_share_max, self._memory_bytes_max
+        largest = max(rss_bytes, default=0)
+        found: list[str] = []
+        if limit and largest > share * limit:
+            found.append(f"a brain takes {largest} bytes, brain.memory_bytes_max is {limit}")
+        if (taken := sum(rss_bytes)) > share * self._memory_bytes:
+            found.append(f"the brains take {taken} of {self._memory_bytes} bytes of memory")
+        return found
 
     def look(self) -> None:
         """To be called each LOOK_S."""
@@ -208,6 +219,16 @@ class Health:
                 limit = f"it has {rss} bytes, brain.memory_bytes_max is {self._memory_bytes_max}"
                 self._suspected(process, limit)
                 self._brains.kill(process, Verdict(limit))
+
+
+def _memory_bytes() -> int:
+    """What there is for all brains together: the container's memory, or the machine's."""
+    total = int(psutil.virtual_memory().total)
+    try:
+        limit = read_number("memory.max")
+    except OSError:
+        return total
+    return total if limit is None else min(total, limit)
 
 
 def _is_stopped(pid: int) -> bool:
