@@ -62,12 +62,13 @@ class LogWriter:
         self._schedule = schedule
 
     def say(self, level: str, message: str, /, **fields: object) -> None:
-        """Write it if its level is wanted. Never raises, never waits."""
-        if level in self._wanted:
+        """Write it if its level is wanted, or another has said it (`source=` in the fields). Never
+        raises, never waits."""
+        if level in self._wanted or "source" in fields:
             self.put(level, message, **fields)
 
     def put(self, level: str, message: str, /, **fields: object) -> None:
-        """Write it whatever its level. `source=` in the fields says who else has said it."""
+        """Write it whatever its level."""
         record: dict[str, object] = {
             "time": timestamp(self._clock()),
             "level": level,

@@ -71,6 +71,14 @@ def test_a_record_has_time_level_source_message_and_fields(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_others_said_is_written_whatever_the_level(path: Path) -> None:
+    log = LogWriter(path, level="error")
+    log.say("info", "a brain's line", source="brain-1")
+    log.say("info", "our own")
+    log.close()
+    assert _messages(path) == ["a brain's line"]
+
+
 def test_what_is_below_the_level_is_not_written_unless_it_must_be(path: Path) -> None:
     log = LogWriter(path, level="warning")
     for level in ("debug", "info", "warning", "error"):
