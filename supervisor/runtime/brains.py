@@ -74,7 +74,6 @@ class Population:
     """How many brains there should be."""
 
     standbys: int
-    start_timeout_s: float
 
 
 class Brains:

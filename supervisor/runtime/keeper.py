@@ -186,14 +186,23 @@ class Keeper:
 
     def brain_identified(self, process: BrainProcess) -> None:
         self._notify().store(adoption.store_name(process.id, adoption.PIDFD), process.pidfd)
-        timeout_s = self._settings.brain.start_timeout_s
-        self._loop.call_later(timeout_s, self._check_started, process, process.loads)
+        self._watch_start(process)
 
-    def _check_started(self, process: BrainProcess, loads: int) -> None:
-        """A brain may load for as long as it gets on; one that never says anything is ended."""
-        if process.ready or process.gone or process.loads != loads:
+    def _watch_start(self, process: BrainProcess) -> None:
+        timeout_s = self._settings.brain.start_timeout_s
+        seen = (process.loads, process.reader.heartbeat_ns())
+        self._loop.call_later(timeout_s, self._check_started, process, *seen)
+
+    def _check_started(self, process: BrainProcess, loads: int, beat_ns: int) -> None:
+        """A brain may load for as long as it gets on; one that never says anything is ended, and
+        one that does not even beat while it loads."""
+        if process.ready or process.gone:
             return
-        self.brains.kill(process, Verdict("it was not ready in time"))
+        gets_on = process.loads != loads or process.reader.heartbeat_ns() != beat_ns
+        if process.loads and gets_on:
+            self._watch_start(process)
+        else:
+            self.brains.kill(process, Verdict("it was not ready in time"))
 
     def brain_ready(self, process: BrainProcess) -> None:
         self._say("info", "brain.ready", brain=process.id, pid=process.pid)

@@ -155,7 +155,7 @@ class Service:
             self.history,
             head_start,
         )
-        population = Population(settings.brain.standbys, settings.brain.start_timeout_s)
+        population = Population(settings.brain.standbys)
         self.brains = Brains(self.engine, loop, self.keeper, self.keeper, population)
         self.keeper.manage(self.brains)
         self.health = Health(

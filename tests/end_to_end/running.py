@@ -51,6 +51,13 @@ class Ledger(Brain):
         self.state.setdefault("store", {})[key] = value
 
     @op
+    def fill(self, keys: int) -> None:
+        """Many operations in one commit."""
+        self.state["fill"] = {}
+        for number in range(keys):
+            self.state["fill"][str(number)] = number
+
+    @op
     def receipt(self, token: str) -> str:
         """A long answer, of a state that moves on."""
         self.state["receipts"] = self.state.get("receipts", 0) + 1

@@ -1,0 +1,58 @@
+"""A brain that hangs while it reads the log, before it is ready: replaced like any other."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.running import Running, wait_for
+
+Start = Callable[..., Running]
+KEYS = 200_000
+"""So many operations take a good part of a second to apply."""
+
+
+def starting(service: Running) -> list[int]:
+    """Processes of brains that are not ready yet."""
+    rows: list[dict[str, Any]] = [service.client.request("system.tree")]
+    for row in rows:
+        rows += row["children"]
+    brains = [row for row in rows if row["id"].startswith("brain-")]
+    return [row["pid"] for row in brains if row["phase"] == "starting" and row["pid"]]
+
+
+def reads_the_log(pid: int) -> bool:
+    """Whether it has a segment open."""
+    try:
+        links = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return False
+    return any(link.endswith(".wal") for link in links)
+
+
+def stop_one_that_reads(service: Running) -> int:
+    found: list[int] = []
+
+    def stopped() -> bool:
+        found.extend(pid for pid in starting(service) if reads_the_log(pid))
+        return bool(found)
+
+    wait_for(stopped, "a brain that reads the log")
+    os.kill(found[0], signal.SIGSTOP)
+    return found[0]
+
+
+def test_a_brain_that_is_stopped_while_it_reads_the_log_is_replaced(start: Start) -> None:
+    service = start(
+        '[brain]\nstandbys = 0\nstart_timeout_s = "1s"\n[checkpoint]\ninterval_s = "1h"\n'
+    )
+    service.client.call("fill", KEYS)
+    service.kill("primary")
+    hung = stop_one_that_reads(service)
+    assert hung in starting(service), "it was too fast"
+    assert service.client.call("get", "nothing") == 0
+    assert service.pid("primary") != hung
+    rows = service.client.request("system.crashes", ["ls"])
+    (cause,) = [row["cause"] for row in rows if row["pid"] == hung]
+    assert cause["detail"] == "killed: it was not ready in time"
