@@ -165,7 +165,20 @@ class Keeper:
             )
 
     def spawn(self, brain: int, descriptors: list[int]) -> bool:
-        return self.nursery is not None and self.nursery.spawn(brain, descriptors)
+        if self.nursery is None or not self.nursery.spawn(brain, descriptors):
+            return False
+        timeout_s = self._settings.brain.start_timeout_s
+        self._loop.call_later(timeout_s, self._check_forked, brain, self.nursery)
+        return True
+
+    def _check_forked(self, brain: int, nursery: Nursery) -> None:
+        """A nursery that is stopped, or hangs, forks nobody: the next one does."""
+        process = self.brains.by_id.get(brain)
+        if process is None or process.pid:
+            return
+        self._say("error", "nursery.silent", pid=nursery.pid, brain=brain)
+        nursery.kill()
+        self.brains.kill(process, Verdict("the nursery did not fork it in time"))
 
     def spawned(self, brain: int, pid: int) -> None:
         self.brains.spawned(brain, pid)

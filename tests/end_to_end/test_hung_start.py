@@ -1,4 +1,4 @@
-"""A brain that hangs while it reads the log, before it is ready: replaced like any other."""
+"""A brain that hangs before it is ready, and the nursery that forks it: replaced like any other."""
 
 import os
 import signal
@@ -13,12 +13,21 @@ KEYS = 200_000
 """So many operations take a good part of a second to apply."""
 
 
-def starting(service: Running) -> list[int]:
-    """Processes of brains that are not ready yet."""
+def tree(service: Running) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [service.client.request("system.tree")]
     for row in rows:
         rows += row["children"]
-    brains = [row for row in rows if row["id"].startswith("brain-")]
+    return rows
+
+
+def nursery(service: Running) -> int:
+    """Its process; 0 while there is none."""
+    return next(int(row["pid"] or 0) for row in tree(service) if row["id"] == "nursery")
+
+
+def starting(service: Running) -> list[int]:
+    """Processes of brains that are not ready yet."""
+    brains = [row for row in tree(service) if row["id"].startswith("brain-")]
     return [row["pid"] for row in brains if row["phase"] == "starting" and row["pid"]]
 
 
@@ -56,3 +65,14 @@ def test_a_brain_that_is_stopped_while_it_reads_the_log_is_replaced(start: Start
     rows = service.client.request("system.crashes", ["ls"])
     (cause,) = [row["cause"] for row in rows if row["pid"] == hung]
     assert cause["detail"] == "killed: it was not ready in time"
+
+
+def test_a_nursery_that_forks_nobody_is_replaced(start: Start) -> None:
+    service = start('[brain]\nstandbys = 0\nstart_timeout_s = "1s"\n')
+    service.client.put("a")
+    hung = nursery(service)
+    os.kill(hung, signal.SIGSTOP)
+    service.kill("primary")
+    assert service.client.put("b") == 2
+    assert nursery(service) != hung
+    assert [row for row in service.log() if row["message"] == "nursery.silent"]
