@@ -32,12 +32,13 @@ TEXTS = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".sh", ".cfg", ""}
 
 @cache
 def _files() -> tuple[Path, ...]:
-    """Everything but what is hidden, built, or written by a running service."""
+    """Everything but what is hidden, built, or written by a running service. In a second work tree
+    .git is a file."""
     found: list[Path] = []
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in BUILT]
         folders[:] = [name for name in folders if not name.endswith(".egg-info")]
-        found += [Path(folder, name) for name in names]
+        found += [Path(folder, name) for name in names if name != ".git"]
     return tuple(sorted(found))
 
 
