@@ -23,7 +23,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text()
 NAME = bytes(range(0xA0, 0xB0))
 ON_PAGE = dict(re.findall(r"```frame (\S+)\n(.*?)\n```", PAGE, re.DOTALL))
 FAILED = OpFailed(
-    "add raised ValueError: no", "", {"type": "ValueError", "message": "no", "traceback": "..."}
+    "ValueError: no",
+    "the state is as it was before the call",
+    {"type": "ValueError", "message": "no", "traceback": "..."},
 )
 
 MADE: dict[str, Callable[[], bytes]] = {
