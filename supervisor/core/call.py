@@ -77,7 +77,8 @@ class Call:
     size: int
     """Bytes that it counts for in the queue; known from its admission on."""
     deaths: int
-    """Brains that died with it in flight, for no reason that is known."""
+    """Brains that died with it in flight for no reason that is known, or while they executed it for
+    taking too much memory."""
     suspect: bool
     """A query that a brain may have died of where no strike can be counted: it waits for a lease,
     where it can."""

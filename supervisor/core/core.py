@@ -131,6 +131,13 @@ class Core:
         if view is not None:
             deaths.died(self.context, view, cell, blame=blame, hung=hung)
 
+    def outgrew(self, brain: int, cell: int, within_n: int) -> None:
+        """The same, of one that was ended because it took more memory than it may. See
+        deaths.outgrew."""
+        view = self.context.brains.get(brain)
+        if view is not None:
+            deaths.outgrew(self.context, view, cell, within_n)
+
     def lagging(self, brain: int) -> None:
         """Too much waits to be sent to this brain: a follower gets no more for now."""
         view = self.context.brains.get(brain)

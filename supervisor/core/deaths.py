@@ -37,6 +37,23 @@ def died(context: Context, brain: Brain, cell: int | None, *, blame: bool, hung:
     context.put_back(calls)
 
 
+def outgrew(context: Context, brain: Brain, cell: int, within_n: int) -> None:
+    """A brain was ended because it took more memory than it may; its port was read to the end.
+
+    What grew may be the state, or what an earlier request left: that the brain executes a call
+    just then makes it a suspect and no more, so that at the second such death it goes alone.
+    `within_n`: the delivery that went alone, and before which the brain was found within its limit.
+    If it is that one's, nobody else can have made the brain grow.
+    """
+    calls = _lose(context, brain, suspect_reads=False)
+    suspect = _suspect(calls, cell)
+    if suspect is not None and suspect.is_alone and suspect.n == within_n and len(calls) == 1:
+        _strike(context, calls, suspect)
+    elif suspect is not None:
+        suspect.deaths += 1
+    context.put_back(calls)
+
+
 def disown(context: Context, brain: Brain, reason: str, blamed: Call | None = None) -> None:
     """End a brain that broke the protocol. `blamed`: the call in flight that made it do so."""
     context.out.actions.append(KillBrain(brain.id, reason))

@@ -16,6 +16,7 @@ from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context, Mode
 from osupervisor.supervisor.core.lease import Brain, LeaseState, Role
 from osupervisor.supervisor.core.log_tail import Entry
+from osupervisor.supervisor.core.outbox import GoesAlone
 from osupervisor.supervisor.core.pending import NO_EFFECTS, parse_effects
 from osupervisor.supervisor.core.response import Response
 from osupervisor.wal.record import Kind, encode
@@ -97,6 +98,7 @@ def deliver(context: Context) -> None:
                 break
             if calls[0].is_alone:
                 room = 1
+                context.out.actions.append(GoesAlone(holder.id, n + 1))
         call = calls.popleft()
         queue.size_bytes -= call.size
         if not call.request:

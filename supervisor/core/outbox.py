@@ -60,6 +60,15 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
+class GoesAlone:
+    """Delivery `n`, a suspect, comes next to a brain that has nothing else in flight: see what
+    memory that takes before, if there is a limit to it. Ahead of the frames in its outbox."""
+
+    brain: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerFromLog:
     """Answer with the outcome in the record `lsn`, which is too long to be held in memory."""
 
@@ -68,7 +77,14 @@ class AnswerFromLog:
 
 
 Action: TypeAlias = (
-    KillBrain | LoadBrain | BeginCheckpoint | ForkBrain | KeepDeadLetter | Granted | AnswerFromLog
+    KillBrain
+    | LoadBrain
+    | BeginCheckpoint
+    | ForkBrain
+    | KeepDeadLetter
+    | Granted
+    | GoesAlone
+    | AnswerFromLog
 )
 
 

@@ -26,6 +26,8 @@ class Verdict:
     hung: bool = False
     own_fault: bool = False
     """It broke the port's protocol, or closed it: as good as a death of its own."""
+    outgrown: bool = False
+    """It took more memory than it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ class BrainProcess:
     never comes."""
     excused: bool = False
     """A fault was done to it on command: its death blames no request."""
+    within_n: int = 0
+    """The delivery that went alone to it, and before which it was found within its memory's limit;
+    0: none."""
     gone: bool = False
     status: int | None = None
     """As waitpid gives it; None while it is not known."""

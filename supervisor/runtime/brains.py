@@ -350,12 +350,15 @@ class Brains:
         process.death = _death(core)
         killed = process.killed
         process.doing = _doing(core, cell) if process.was_primary else None
-        core.died(
-            process.id,
-            cell,
-            blame=(killed is None or killed.own_fault) and not process.excused,
-            hung=killed is not None and killed.hung,
-        )
+        if killed is not None and killed.outgrown:
+            core.outgrew(process.id, cell, process.within_n)
+        else:
+            core.died(
+                process.id,
+                cell,
+                blame=(killed is None or killed.own_fault) and not process.excused,
+                hung=killed is not None and killed.hung,
+            )
         self._engine.turn()
         self.by_id.pop(process.id, None)
         self._engine.ports.pop(process.id, None)

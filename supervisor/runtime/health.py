@@ -218,7 +218,17 @@ class Health:
             if 0 < self._memory_bytes_max < rss and process.killed is None:
                 limit = f"it has {rss} bytes, brain.memory_bytes_max is {self._memory_bytes_max}"
                 self._suspected(process, limit)
-                self._brains.kill(process, Verdict(limit))
+                self._brains.kill(process, Verdict(limit, outgrown=True))
+
+    def look_before(self, brain: int, n: int) -> None:
+        """Delivery `n` goes alone: find out whether the brain is within its memory's limit yet."""
+        process = self._brains.by_id.get(brain)
+        if process is None or not self._memory_bytes_max:
+            return
+        process.within_n = 0
+        with contextlib.suppress(psutil.Error):
+            if psutil.Process(process.pid).memory_info().rss <= self._memory_bytes_max:
+                process.within_n = n
 
 
 def _memory_bytes() -> int:

@@ -17,6 +17,7 @@ from osupervisor.supervisor.core.outbox import (
     AnswerFromLog,
     BeginCheckpoint,
     ForkBrain,
+    GoesAlone,
     Granted,
     KeepDeadLetter,
     KillBrain,
@@ -357,6 +358,8 @@ class Service:
                 self.brains.fork(action)
             case KillBrain(brain, reason):
                 self.brains.broken(brain, reason)
+            case GoesAlone(brain, n):
+                self.health.look_before(brain, n)
             case BeginCheckpoint():
                 self._begin_checkpoint(action)
             case AnswerFromLog(waiter, lsn):

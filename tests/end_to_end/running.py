@@ -95,6 +95,13 @@ class Ledger(Brain):
         ballast.append(b"x" * size)
 
     @op
+    def gorge(self, size: int) -> None:
+        """The same, and does not come to an end."""
+        ballast.append(b"x" * size)
+        while True:
+            time.sleep(1)
+
+    @op
     def flood(self, size: int) -> int:
         for _ in range(size // 100):
             print("x" * 99)

@@ -41,6 +41,10 @@ class Brain:
     hung: bool = False
     dead: bool = False
     """It died of what it executes."""
+    large: bool = False
+    """It takes more memory than it may."""
+    within_n: int = 0
+    """The delivery that went alone to it, when it was not large."""
     babbled: bool = False
     """It has said what it must not."""
     nonsense: dict[int, bytes] = field(default_factory=dict[int, bytes])
@@ -96,6 +100,7 @@ class Brain:
     def _survives(self, op: str, path: list[str]) -> bool:
         self.dead = op in toy.KILLS or toy.POISONED_PATH in path
         self.hung = op in toy.HANGS
+        self.large = self.large or op == toy.GROW
         return self.able
 
     def _read(self, message_id: int, method: str, asked: Any) -> None:

@@ -224,6 +224,22 @@ def _delivers_suspects_together() -> Any:
     return patch.object(Call, "is_alone", property(lambda self: False))
 
 
+def _blames_nobody_for_memory() -> Any:
+    outgrew = deaths.outgrew
+
+    def blameless(context: Context, brain: Brain, cell: int, within_n: int) -> None:
+        outgrew(context, brain, cell, 0)
+
+    return patch.object(deaths, "outgrew", blameless)
+
+
+def _blames_whoever_executes_for_memory() -> Any:
+    def blaming(context: Context, brain: Brain, cell: int, within_n: int) -> None:
+        deaths.died(context, brain, cell, blame=True, hung=False)
+
+    return patch.object(deaths, "outgrew", blaming)
+
+
 PLANTS: dict[str, Callable[[], Any]] = {
     "answers before the sync": _answers_before_the_sync,
     "shows recovered bytes at once": _shows_recovered_bytes_at_once,
@@ -245,6 +261,8 @@ PLANTS: dict[str, Callable[[], Any]] = {
     "confirms what was only delivered": _confirms_what_was_only_delivered,
     "lets a read hang": _waits_for_no_hung_read,
     "delivers suspects together": _delivers_suspects_together,
+    "blames nobody for memory": _blames_nobody_for_memory,
+    "blames whoever executes for memory": _blames_whoever_executes_for_memory,
     "never ends a lease": _never_ends_a_lease,
     "counts anew under the same lease": _counts_anew_under_the_same_lease,
 }

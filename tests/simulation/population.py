@@ -198,7 +198,21 @@ class Population:
             brain = self._scene.rng.choice(list(self.brains.values()))
             self.end(brain.id, blame=False)
 
-    def end(self, brain_id: int, *, blame: bool, hung: bool = False) -> None:
+    def look_before(self, brain_id: int, n: int) -> None:
+        """A suspect goes alone to this brain."""
+        brain = self.brains.get(brain_id)
+        if brain is not None:
+            brain.within_n = 0 if brain.large else n
+
+    def watch_memory(self) -> None:
+        """Those that are too large are ended."""
+        for brain in list(self.brains.values()):
+            if brain.large:
+                self.end(brain.id, blame=False, outgrown=True)
+
+    def end(
+        self, brain_id: int, *, blame: bool, hung: bool = False, outgrown: bool = False
+    ) -> None:
         """A brain's process ends; its port is read to the end, unless that is left out."""
         brain, core = self.brains.get(brain_id), self._scene.core
         if brain is None:
@@ -209,11 +223,15 @@ class Population:
                     self._hear(brain, brain.outbox.popleft())
             core.at(self._scene.now_us)
             lease = core.context.lease
-            if blame and lease.holder is not None and lease.holder.id == brain.id:
+            grew_alone = outgrown and len(lease.inflight) == 1
+            if (blame or grew_alone) and lease.holder is not None and lease.holder.id == brain.id:
                 for call in lease.inflight:
                     if call.n == brain.n:
                         self._scene.oracle.died(call.key)
-            core.died(brain.id, brain.cell, blame=blame, hung=hung)
+            if outgrown:
+                core.outgrew(brain.id, brain.cell, brain.within_n)
+            else:
+                core.died(brain.id, brain.cell, blame=blame, hung=hung)
         self.brains.pop(brain_id, None)
 
     def lag(self) -> None:

@@ -13,6 +13,7 @@ from osupervisor.supervisor.core.outbox import (
     AnswerFromLog,
     BeginCheckpoint,
     ForkBrain,
+    GoesAlone,
     Granted,
     KeepDeadLetter,
     KillBrain,
@@ -133,6 +134,8 @@ class Shell:
                 self._population.writing.append(Checkpoint(lsn, epoch, control))
             case KeepDeadLetter(key):
                 self._scene.oracle.letters.add(key)
+            case GoesAlone(brain, n):
+                self._population.look_before(brain, n)
             case ForkBrain() | Granted():
                 pass
 
@@ -142,7 +145,8 @@ class Shell:
         primary = core.primary
         brain = None if primary is None else self._population.brains.get(primary.id)
         core.tick(0 if brain is None else brain.cell)
-        if brain is not None and brain.hung:
+        self._population.watch_memory()
+        if brain is not None and brain.hung and not brain.large:
             call = core.overdue(brain.id, brain.cell, self._scene.sizes.limits.op_timeout_us + 1)
             if call is not None:
                 self._population.end(brain.id, blame=False, hung=True)

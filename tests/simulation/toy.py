@@ -18,10 +18,12 @@ ADD, PUSH, FAIL, EMPTY, LATER, CAST, BREED = (
 )  # fmt: skip
 POISON, LATE, HANG, NONSENSE = "poison", "late", "hang", "nonsense"
 """LATE: its brain dies when it has executed it, before that is told."""
+GROW = "grow"
+"""It takes too much memory, and goes on."""
 READ, READ_POISON, READ_HANG = "read", "read_poison", "read_hang"
 QUERIES = frozenset({READ, READ_POISON, READ_HANG})
 KILLS = frozenset({POISON, READ_POISON})
-HANGS = frozenset({HANG, READ_HANG})
+HANGS = frozenset({HANG, READ_HANG, GROW})
 POISONED_PATH = "poison"
 """Reading the state there kills."""
 LONG_RESULT = "x" * 300

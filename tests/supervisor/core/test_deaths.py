@@ -2,7 +2,7 @@
 
 import pytest
 
-from osupervisor.supervisor.core.outbox import KeepDeadLetter
+from osupervisor.supervisor.core.outbox import GoesAlone, KeepDeadLetter
 from osupervisor.wal.record import Kind
 from tests.supervisor.core.rig import Rig, cast, effects, small
 
@@ -79,6 +79,61 @@ def test_deaths_that_somebody_caused_make_no_call_go_alone() -> None:
     rig.turn()
     for _ in range(5):
         _die(rig, 0, blame=False)
+    assert len(rig.context.lease.inflight) == 3 and Kind.DEATH not in rig.kinds()
+
+
+def _outgrow(rig: Rig, cell: int, within_n: int = 0) -> None:
+    primary = rig.core.primary
+    assert primary is not None
+    rig.core.outgrew(primary.id, cell, within_n)
+    rig.turn()
+
+
+def test_a_call_that_always_takes_too_much_memory_is_found_by_delivering_it_alone() -> None:
+    rig = _many(9)
+    calls = [rig.call("add", key=f"k{n}") for n in range(3)]
+    rig.turn()
+    _outgrow(rig, 2)
+    _outgrow(rig, 2)
+    assert [call.key for call in rig.context.lease.inflight] == ["k0"]
+    assert not rig.acted(GoesAlone)
+    rig.respond(1)
+    rig.turn()
+    for strike in range(3):
+        assert [call.key for call in rig.context.lease.inflight] == ["k1"]
+        n, primary = rig.context.lease.inflight[0].n, rig.core.primary
+        assert primary is not None and rig.acted(GoesAlone)[-1] == GoesAlone(primary.id, n)
+        assert rig.kinds().count(Kind.DEATH) == strike
+        _outgrow(rig, n, within_n=n)
+    assert rig.code(calls[1]) == "Quarantined"
+    rig.respond(1)
+    rig.turn()
+    assert [rig.code(calls[n]) for n in (0, 2)] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("cell", "within_n"), [(1, 0), (0, 1), (0, 0)], ids=["large before", "idle", "nothing known"]
+)
+def test_a_call_that_meets_large_brains_is_never_blamed(cell: int, within_n: int) -> None:
+    """Whatever made them grow: not this call, as far as anybody knows."""
+    rig = _many(9)
+    call = rig.call("add", key="k")
+    rig.turn()
+    for _ in range(6):
+        _outgrow(rig, cell, within_n)
+    assert Kind.DEATH not in rig.kinds()
+    rig.respond(1)
+    rig.turn()
+    assert rig.code(call) == ""
+
+
+def test_a_call_that_had_company_is_not_blamed_for_memory() -> None:
+    rig = _many(9)
+    for n in range(3):
+        rig.call("add", key=f"k{n}")
+    rig.turn()
+    _outgrow(rig, 1, within_n=1)
+    _outgrow(rig, 2, within_n=2)
     assert len(rig.context.lease.inflight) == 3 and Kind.DEATH not in rig.kinds()
 
 
