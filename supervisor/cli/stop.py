@@ -50,11 +50,11 @@ def restart(invocation: Invocation, timeout: float) -> None:
 
     The new one runs in the background, wherever the old one ran. Settings are read anew, from the
     same files and variables. Nothing is stopped while a setting is wrong, or the brain's code can't
-    be imported.
+    be imported, or a brain of it without any state doesn't start.
     """
     from osupervisor.supervisor.cli.launch import read_arguments
     from osupervisor.supervisor.cli.start import checked, start_in_background
-    from osupervisor.supervisor.cli.trial import try_import
+    from osupervisor.supervisor.cli.trial import try_brain
 
     data = invocation.data
     arguments = read_arguments(data)
@@ -64,10 +64,19 @@ def restart(invocation: Invocation, timeout: float) -> None:
         hint = "run `osupervisor stop` and `osupervisor start` with the arguments that you want"
         raise CliError(f"{data}/run/start.json doesn't tell how it was started", hint)
     settings = checked(arguments)
-    if heart_pid(data) is not None:
-        try_import(settings, timeout)
+    stopped = heart_pid(data) is not None
+    if stopped:
+        try_brain(settings, timeout)
         stop_service(invocation, data, timeout)
-    start_in_background(settings, arguments, invocation.json, timeout)
+    try:
+        start_in_background(settings, arguments, invocation.json, timeout)
+    except CliError as error:
+        if stopped and error.code == "BrainFailed":
+            error.hint = (
+                "the service was stopped, and nothing is left running; its state is as it was:"
+                " correct the brain, or put the old code back, then `osupervisor start`"
+            )
+        raise
 
 
 def stop_service(invocation: Invocation, data: str, timeout_s: float) -> list[int]:

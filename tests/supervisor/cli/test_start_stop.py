@@ -14,6 +14,9 @@ from osupervisor.supervisor.heart import pid_file
 from osupervisor.wal.lock import DirectoryLock
 from tests.supervisor.cli.command import BRAIN, PATIENCE_S, SCRIPT, Cli, run_script, start, wait_for
 
+DIES_LATER = "os.register_at_fork(after_in_child=die)\n"
+"""In each brain that is forked."""
+
 
 def ended(pid: int) -> bool:
     """Whether a process is gone, or waits for whoever started it to notice."""
@@ -69,9 +72,12 @@ def test_restart_repeats_the_arguments_and_keeps_the_state(cli: Cli, tmp_path: P
         ("import no_such_module_here\n", "no_such_module_here"),
         ("import os\nprint('farewell', flush=True)\nos._exit(7)\n", "farewell"),
         ("", "Counter"),
+        (BRAIN + "    def __init__(self) -> None:\n        raise ValueError('torn')\n", "torn"),
+        (BRAIN + "def die():\n    print('adieu'); os._exit(9)\n" + DIES_LATER, "adieu"),
+        (BRAIN + "def die():\n    os.kill(os.getpid(), 11)\n" + DIES_LATER, "SIGSEGV"),
     ],
 )
-def test_restart_refuses_a_brain_that_cant_be_imported_before_it_stops_anything(
+def test_restart_refuses_a_brain_that_does_not_start_before_it_stops_anything(
     cli: Cli, code: str, told: str
 ) -> None:
     before = json.loads(start(cli.folder, "--json").stdout)
@@ -87,6 +93,35 @@ def test_restart_refuses_a_brain_that_cant_be_imported_before_it_stops_anything(
     for role in ("heart", "supervisor", "primary"):
         assert after[role]["pid"] == before[role]["pid"], role
     assert cli.ok("call", "add", "hits") == "1\n"
+
+
+def test_restart_leaves_nothing_of_a_brain_that_hangs_before_it_is_ready(cli: Cli) -> None:
+    start(cli.folder)
+    pid = cli.folder / "pid"
+    hang = f"open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(1000)"
+    (cli.folder / "brain.py").write_text(BRAIN + f"def die():\n    {hang}\n" + DIES_LATER)
+    assert run_script(cli.folder, "restart", "--timeout", "3s").returncode == 124
+    assert ended(int(pid.read_text()))
+    assert cli.status()["state"] == "ready"
+
+
+def test_a_brain_that_can_be_started_without_a_state_alone_is_told_behind_the_stop(
+    cli: Cli,
+) -> None:
+    """What a trial can't see: here, that all brains but the first one die."""
+    start(cli.folder, "--set", "brain.start_failures_max=1")
+    cli.ok("call", "add", "hits", "3")
+    path = str(cli.folder / "forked")
+    dies = f"def die():\n    if os.path.exists({path!r}): os._exit(9)\n    open({path!r}, 'w')\n"
+    (cli.folder / "brain.py").write_text(BRAIN + dies + DIES_LATER)
+    ran = run_script(cli.folder, "restart", "--json")
+    error = json.loads(ran.stderr.splitlines()[-1])
+    assert (ran.returncode, error["code"]) == (1, "BrainFailed")
+    assert "nothing is left running" in error["hint"] and "old code" in error["hint"]
+    assert cli("status").code == 3
+    (cli.folder / "brain.py").write_text(BRAIN)
+    assert start(cli.folder).returncode == 0
+    assert cli.ok("call", "get", "hits") == "3\n"
 
 
 def test_restart_refuses_a_brain_whose_import_does_not_end(cli: Cli) -> None:
