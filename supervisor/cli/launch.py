@@ -20,6 +20,7 @@ from osupervisor.supervisor.cli.failure import CliError
 from osupervisor.supervisor.heart import pid_file
 from osupervisor.supervisor.heart.command import heart_command
 from osupervisor.supervisor.heart.options import Options
+from osupervisor.supervisor.runtime.process_state import is_stopped
 
 SETTINGS = "settings.json"
 ARGUMENTS = "start.json"
@@ -83,10 +84,15 @@ def refuse_second(data: Path) -> None:
     """Raises CliError when a service runs on this data directory."""
     pid = pid_file.holder(str(data))
     if pid is not None:
+        hint = (
+            "`osupervisor stop` ends it, `osupervisor restart` starts it anew; another --data "
+            "makes another service"
+        )
+        if is_stopped(pid):
+            hint = f"it was stopped by a signal: `kill -CONT {pid}` lets it go on; {hint}"
         raise CliError(
             f"{data}: a service runs here already, process {pid}",
-            "`osupervisor stop` ends it, `osupervisor restart` starts it anew; another --data "
-            "makes another service",
+            hint,
             {"pid": pid, "data": str(data)},
             code="AlreadyRunning",
         )

@@ -95,15 +95,6 @@ def started_with(argument: str) -> list[int]:
     return found
 
 
-def is_stopped(pid: int) -> bool:
-    """Whether a process was stopped, by a signal (state T) or a debugger (t)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
-    except OSError:
-        return False
-
-
 def _parents() -> Iterator[tuple[int, int]]:
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:

@@ -10,9 +10,9 @@ from osupervisor.bridge.errors import NotRunningError, Timeout
 from osupervisor.supervisor.cli.failure import Exit, TimedOut
 from osupervisor.supervisor.cli.invocation import Invocation, command, heart_pid
 from osupervisor.supervisor.cli.printing import print_json, write
-from osupervisor.supervisor.cli.processes import is_stopped
 from osupervisor.supervisor.cli.stop_lock import stop_is_asked_for
 from osupervisor.supervisor.cli.values import duration
+from osupervisor.supervisor.runtime.process_state import is_stopped
 
 ANSWER_S = 5.0
 """A supervisor that lives answers in milliseconds, and one that has just died is back by then."""

@@ -23,6 +23,7 @@ from osupervisor.supervisor.doctor.control_group import read_number
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import Brains
 from osupervisor.supervisor.runtime.engine import Engine
+from osupervisor.supervisor.runtime.process_state import is_stopped
 
 LOOK_S = 0.05
 TRACEBACK_WAIT_S = 0.05
@@ -147,7 +148,7 @@ class Health:
             return
         running_us = (time.monotonic_ns() - since_ns) // 1000
         call = self._engine.core.overdue(process.id, cell, running_us)
-        if call is not None and _is_stopped(process.pid):
+        if call is not None and is_stopped(process.pid):  # that blames no request
             self._end(process, Verdict("it was stopped by a signal"))
         elif call is not None:
             reason = f"{call.op} ran for {running_us / 1e6:.1f} s"
@@ -165,7 +166,7 @@ class Health:
         silence.quiet_s += max(0.0, passed_s - waiting)
         if silence.quiet_s <= self._settings.silence_s or process.killed is not None:
             return
-        if _is_stopped(process.pid):
+        if is_stopped(process.pid):
             self._end(process, Verdict("it was stopped by a signal"))
         elif not process.reader.cell()[0]:
             reason = f"no sign of life for {silence.quiet_s:.1f} s while no op ran"
@@ -239,15 +240,6 @@ def _memory_bytes() -> int:
     except OSError:
         return total
     return total if limit is None else min(total, limit)
-
-
-def _is_stopped(pid: int) -> bool:
-    """Whether the process was stopped, by SIGSTOP or a debugger: that blames no request."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat[stat.rindex(")") + 2] in "Tt"
 
 
 def _run_queue_s(pid: int) -> float:

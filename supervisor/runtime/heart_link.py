@@ -1,17 +1,24 @@
 """Heart and supervisor guard each other: this is the supervisor's half.
 
 When heart dies another is started, and handed the listening sockets and all that heart kept. It
-is not this process's parent; it watches by pidfd. The watchdog tells it that the loop turns.
+is not this process's parent; it watches by pidfd. The watchdog tells it that the loop turns. A
+heart that was stopped guards nothing, and is made to go on.
 """
 
 import asyncio
+import contextlib
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 from osupervisor.supervisor.heart.launch import Inheritance
 from osupervisor.supervisor.heart.revive import revive
+from osupervisor.supervisor.runtime.process_state import STOPPED, is_stopped, state_of
 
 RETRY_S = 1.0
+LOOK_S = 1.0
+"""At the second look in a row that finds it stopped heart is woken: whoever stopped it for a moment
+only is let be."""
 
 
 class HeartLink:
@@ -22,12 +29,16 @@ class HeartLink:
         inheritance: Inheritance,
         loop: asyncio.AbstractEventLoop,
         revived: Callable[[str], None],
+        woken: Callable[[int], None],
     ) -> None:
-        """`revived` is told what happened: empty when a new heart runs, else why none does."""
+        """`revived` is told what happened: empty when a new heart runs, else why none does; `woken`
+        which process was stopped."""
         self.inheritance = inheritance
         self.revivals = 0
         self._loop = loop
         self._revived = revived
+        self._woken = woken
+        self._was_stopped = False
         self._stopped = False
         self._revived_s = -RETRY_S
 
@@ -47,9 +58,17 @@ class HeartLink:
                 return max(0, int(row.split()[1]))
         return 0
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it, in words; empty: nothing."""
+        pid = self.pid
+        stopped = pid and is_stopped(pid)
+        return f"heart, process {pid}, is stopped: nobody guards the supervisor" if stopped else ""
+
     def start(self) -> None:
         self._watch()
         self._beat()
+        self._look()
 
     def stop(self) -> None:
         """Heart may end now: it was told that we stop."""
@@ -83,6 +102,19 @@ class HeartLink:
     def _died_again(self) -> None:
         if not self._stopped and self.inheritance.heart is not None:
             self._died()
+
+    def _look(self) -> None:
+        link = self.inheritance.heart
+        if self._stopped or link is None:
+            return
+        self._loop.call_later(LOOK_S, self._look)
+        pid = self.pid
+        stopped = bool(pid) and state_of(pid) == STOPPED
+        if stopped and self._was_stopped:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(link.pidfd, signal.SIGCONT)
+            self._woken(pid)
+        self._was_stopped = stopped
 
     def _beat(self) -> None:
         interval_s = self.inheritance.watchdog_s

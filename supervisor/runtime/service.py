@@ -101,7 +101,7 @@ class Service:
         self._is_ready = False
         """Whether heart was told that somebody serves; it stands until this process ends."""
         self.post_mortem = PostMortem(settings, loop, say)
-        self.heart = HeartLink(inheritance, loop, self._heart_revived)
+        self.heart = HeartLink(inheritance, loop, self._heart_revived, self._heart_woken)
         self._wire_log(recovered)
         self._wire_brains(recovered, head_start)
         self._wire_clients(inheritance, token)
@@ -212,7 +212,7 @@ class Service:
             self.history,
         )
         self.metrics_http = MetricsHttp(settings.metrics.http, self.gauges.render, loop, self._say)
-        self.health.others.append(lambda: self.metrics_http.trouble)
+        self.health.others += [lambda: self.metrics_http.trouble, lambda: self.heart.trouble]
         self.status.listen = lambda: {
             "tcp": self.listener.tcp,
             "metrics": self.metrics_http.served,
@@ -345,6 +345,9 @@ class Service:
             return
         self._say("warning", "heart.revived")
         self.status.heart_pid = self.heart.pid
+
+    def _heart_woken(self, pid: int) -> None:
+        self._say("warning", "heart.woken", pid=pid, reason="it was stopped by a signal")
 
     # --- what the core wants
 

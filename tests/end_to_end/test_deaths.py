@@ -264,6 +264,18 @@ def test_restarts_and_uptime_are_of_the_service_and_not_of_its_supervisor(start:
     assert service.status()["restarts"] == 0
 
 
+def test_a_heart_that_was_stopped_is_woken_and_guards_on(start: Start) -> None:
+    service = start()
+    heart, supervisor = service.pid("heart"), service.pid("supervisor")
+    os.kill(heart, signal.SIGSTOP)
+    wait_for(lambda: "is stopped" in str(service.status()["complaints"]), "the complaint")
+    wait_for(lambda: "heart.woken" in service.log_tail(), "its waking")
+    wait_for(lambda: not service.status()["complaints"], "the complaint's end")
+    service.kill("supervisor")
+    wait_for_another(service, "supervisor", supervisor)
+    assert service.pid("heart") == heart and service.client.put("a") == 1
+
+
 def test_a_brain_that_dies_while_no_supervisor_lives_is_counted(start: Start) -> None:
     service = start()
     brains = [service.pid("primary"), service.pid("standby")]

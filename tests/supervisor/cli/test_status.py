@@ -1,5 +1,6 @@
 """`osupervisor status`: the map that programs read, and waiting."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from osupervisor.bridge.client import Client
-from tests.supervisor.cli.command import Cli, start
+from tests.supervisor.cli.command import Cli, run_script, start
 
 
 def test_the_map_has_what_programs_rely_on(live: Cli) -> None:
@@ -113,7 +114,8 @@ def unguarded(cli: Cli) -> Iterator[int]:
     os.kill(heart, signal.SIGSTOP)
     os.kill(supervisor, signal.SIGKILL)
     yield heart
-    os.kill(heart, signal.SIGCONT)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(heart, signal.SIGCONT)
 
 
 def test_a_stopped_heart_is_named_with_the_way_out(cli: Cli, unguarded: int) -> None:
@@ -125,6 +127,18 @@ def test_a_stopped_heart_is_named_with_the_way_out(cli: Cli, unguarded: int) -> 
     assert ran.code == 124 and f"kill -CONT {unguarded}" in ran.err
     os.kill(unguarded, signal.SIGCONT)
     cli.ok("status", "--wait", "ready", "--timeout", "60s")
+
+
+def test_an_unguarded_service_can_be_stopped(cli: Cli, unguarded: int) -> None:
+    assert unguarded in cli.json("stop")["pids"]
+    assert cli("status").code == 3
+
+
+def test_an_unguarded_service_can_be_restarted(cli: Cli, unguarded: int) -> None:
+    ran = cli("start")
+    assert ran.code == 1 and f"kill -CONT {unguarded}" in ran.err
+    assert run_script(cli.folder, "restart").returncode == 0
+    assert cli.status()["state"] == "ready" and cli.status()["heart"]["pid"] != unguarded
 
 
 def test_chaos_ends_at_its_time_where_nobody_answers(cli: Cli, unguarded: int) -> None:
