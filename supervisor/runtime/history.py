@@ -3,15 +3,16 @@
 Each supervisor stores its descriptor with heart, and the next one inherits it. It ends with the
 service: with heart and supervisor both, or by a stop. Little-endian:
 
-    byte  0       8            16            24             32     40        64
-          +-------+------------+-------------+--------------+------+---------+----------------
-          | magic | started_ns | supervisors | brain deaths | pid  | zeros   | last words
-          +-------+------------+-------------+--------------+------+---------+----------------
+    byte  0       8            16            24             32     40     48      64
+          +-------+------------+-------------+--------------+------+------+-------+-----------
+          | magic | started_ns | supervisors | brain deaths | pid  | rung | zeros | last words
+          +-------+------------+-------------+--------------+------+------+-------+-----------
 
 `started_ns`: CLOCK_MONOTONIC when the first supervisor began. `supervisors`: how many have begun.
-`pid`: of the last one. Last words: what it said while it died, as text: the traceback of an error,
-or what faulthandler writes on a fatal signal. One process writes, the supervisor that lives; no
-brain has the descriptor.
+`pid`: of the last one. `rung`: of the ladder that brains are started by, 0 for the first: no
+supervisor has to go down all of it again. Last words: what the last one said while it died, as
+text: the traceback of an error, or what faulthandler writes on a fatal signal. One process writes,
+the supervisor that lives; no brain has the descriptor.
 """
 
 import faulthandler
@@ -28,7 +29,7 @@ MAGIC = int.from_bytes(b"osuhist1", "little")
 HEAD_BYTES = 64
 WORDS_BYTES_MAX = 64 * 1024
 """Of one saying, and of what is read: a traceback of a thousand lines fits."""
-_NUMBERS = struct.Struct("<5Q")
+_NUMBERS = struct.Struct("<6Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class History:
         self.fd = fd
         self._map = mmap.mmap(fd, HEAD_BYTES)
         numbers: tuple[int, ...] = _NUMBERS.unpack_from(self._map)
-        _, self._started_ns, self._supervisors, self._brain_deaths, pid = numbers
+        _, self._started_ns, self._supervisors, self._brain_deaths, pid, self._rung = numbers
         words = os.pread(fd, WORDS_BYTES_MAX, HEAD_BYTES)
         self.last_words = LastWords(pid, words.decode("utf-8", "replace"))
         """Of the supervisor before this one."""
@@ -61,6 +62,16 @@ class History:
     def brain_deaths(self) -> int:
         """Brains that ended since the service was started, also while no supervisor lived."""
         return self._brain_deaths
+
+    @property
+    def rung(self) -> int:
+        """Of the ladder, counted from 0; what was kept last."""
+        return self._rung
+
+    def keep_rung(self, rung: int) -> None:
+        if rung != self._rung:
+            self._rung = rung
+            self._write()
 
     def uptime_s(self) -> float:
         """Seconds since the service's first supervisor began."""
@@ -85,8 +96,8 @@ class History:
         faulthandler.enable(file=self.fd, all_threads=True)
 
     def _write(self) -> None:
-        numbers = (MAGIC, self._started_ns, self._supervisors, self._brain_deaths, os.getpid())
-        _NUMBERS.pack_into(self._map, 0, *numbers)
+        counts = (self._started_ns, self._supervisors, self._brain_deaths)
+        _NUMBERS.pack_into(self._map, 0, MAGIC, *counts, os.getpid(), self._rung)
 
 
 def inherit(stored: Mapping[str, int]) -> History:
@@ -101,7 +112,7 @@ def inherit(stored: Mapping[str, int]) -> History:
 
 def _create() -> int:
     fd = os.memfd_create("osupervisor-history", os.MFD_CLOEXEC)
-    os.write(fd, _NUMBERS.pack(MAGIC, time.monotonic_ns(), 0, 0, 0).ljust(HEAD_BYTES, b"\0"))
+    os.write(fd, _NUMBERS.pack(MAGIC, time.monotonic_ns(), 0, 0, 0, 0).ljust(HEAD_BYTES, b"\0"))
     fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)  # for all who hold it: words never meet the head
     return fd
 

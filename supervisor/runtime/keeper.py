@@ -75,7 +75,9 @@ class Keeper:
             failures_max=settings.brain.start_failures_max,
             failures_period_s=settings.brain.start_failures_period_s,
             backoff=Backoff(supervision.backoff_initial_s, supervision.backoff_max_s),
+            index=history.rung,
         )
+        loading.skip_newest = self.ladder.rung.checkpoint
         self.safe_brain = SafeBrain(hash_seed, self._open_output, loop, say)
 
     def manage(self, brains: Brains) -> None:
@@ -222,6 +224,7 @@ class Keeper:
         if process.safe:
             return
         self.ladder.ready(self._loop.time())
+        self._history.keep_rung(self.ladder.index)
         self._loading.skip_newest = self.ladder.rung.checkpoint
         if process.loads:
             self._events.brain_loaded()
@@ -298,9 +301,11 @@ class Keeper:
         """A start has failed: perhaps it is time for the next rung. On the last one nothing more
         is left to try but the code, mended."""
         attempt = self.ladder.failed(self._loop.time())
+        self._history.keep_rung(self.ladder.index)
         self._loading.skip_newest = attempt.rung.checkpoint
         if attempt.is_new_rung:
             self._say("error", "ladder.down", rung=attempt.rung.name, reason=reason)
+        if attempt.is_new_rung or attempt.rung.is_readonly:
             self._events.brains_dont_start(reason)
         if attempt.rung.is_readonly and not any(each.ready for each in self.brains.own()):
             self._events.gave_up(reason)

@@ -76,20 +76,27 @@ class Ladder:
         failures_max: int = FAILURES_MAX,
         failures_period_s: float = FAILURES_PERIOD_S,
         backoff: Backoff | None = None,
+        index: int = 0,
     ) -> None:
+        """`index`: of the rung to begin on; whoever keeps it over a restart has been there."""
         assert rungs, "a ladder has at least one rung"
         self._jitter = jitter
         self._rungs = tuple(rungs)
         self._failures_max = failures_max
         self._period_s = failures_period_s
         self._backoff = Backoff() if backoff is None else backoff
-        self._index = 0
+        self._index = min(index, len(self._rungs) - 1)
         self._tries = 0
         self._waiting = Waiting(failures_max, failures_period_s)
 
     @property
     def rung(self) -> Rung:
         return self._rungs[self._index]
+
+    @property
+    def index(self) -> int:
+        """Of the rung, from 0."""
+        return self._index
 
     @property
     def is_last(self) -> bool:

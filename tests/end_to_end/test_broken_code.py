@@ -98,9 +98,11 @@ def test_brains_that_die_before_they_are_ready_leave_a_service_that_answers(star
     wait_for(lambda: count(service, "nursery.ready") > ready, "the deadly code")
     kill_brains(service)
     check_that_the_operator_is_answered(service, ["a", "timer"])
+    steps = count(service, "ladder.down")
     supervisor = service.kill("supervisor")
     wait_for(lambda: service.pid("supervisor") != supervisor, "another supervisor")
     check_that_the_operator_is_answered(service, ["a", "timer"])
+    assert count(service, "ladder.down") == steps, "the next one is where the dead one was"
     check_that_it_heals(service, ["a", "timer"])
 
 

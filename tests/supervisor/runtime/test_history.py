@@ -35,6 +35,15 @@ def test_the_next_supervisor_counts_on(first: History) -> None:
     assert third.uptime_s() >= first.uptime_s() - 1e-3
 
 
+def test_the_ladders_rung_is_kept_until_the_service_ends(first: History) -> None:
+    assert first.rung == 0
+    first.keep_rung(2)
+    second = inherit({STORE_NAME: first.fd})
+    second.count_brain_death()
+    assert inherit({STORE_NAME: first.fd}).rung == 2
+    assert inherit({}).rung == 0
+
+
 @pytest.mark.parametrize("content", [b"", b"x" * 63, b"x" * 4096], ids=len)
 def test_what_is_no_history_is_left_alone(content: bytes) -> None:
     fd = os.memfd_create("other", os.MFD_CLOEXEC)

@@ -30,6 +30,19 @@ def test_more_than_five_failures_in_thirty_seconds_lead_one_rung_down() -> None:
     assert attempt.delay_s == 0.0
 
 
+def test_a_ladder_goes_on_where_another_stood() -> None:
+    above = _ladder()
+    for _ in range(12):
+        above.failed(0.0)
+    below = Ladder(Random(7).random, index=above.index)
+    assert below.rung.is_readonly
+    attempt = below.failed(0.0)
+    assert (attempt.rung, attempt.is_new_rung) == (RUNGS[-1], False)
+    below.ready(1.0)
+    assert below.index == 0
+    assert Ladder(Random(7).random, index=99).is_last, "another version may have had more rungs"
+
+
 def test_failures_that_lie_far_apart_do_not_lead_down() -> None:
     ladder = _ladder()
     assert {ladder.failed(10.0 * n).rung.name for n in range(100)} == {"same code"}
