@@ -3,16 +3,20 @@
 Each supervisor stores its descriptor with heart, and the next one inherits it. It ends with the
 service: with heart and supervisor both, or by a stop. Little-endian:
 
-    byte  0       8            16            24             32     40     48      64
-          +-------+------------+-------------+--------------+------+------+-------+-----------
-          | magic | started_ns | supervisors | brain deaths | pid  | rung | zeros | last words
-          +-------+------------+-------------+--------------+------+------+-------+-----------
+    byte  0       8            16            24             32     40     48     56       64
+          +-------+------------+-------------+--------------+------+------+------+--------+-------
+          | magic | started_ns | supervisors | brain deaths | pid  | rung | dead | status | words
+          +-------+------------+-------------+--------------+------+------+------+--------+-------
 
 `started_ns`: CLOCK_MONOTONIC when the first supervisor began. `supervisors`: how many have begun.
 `pid`: of the last one. `rung`: of the ladder that brains are started by, 0 for the first: no
-supervisor has to go down all of it again. Last words: what the last one said while it died, as
+supervisor has to go down all of it again. Last words: what a supervisor said while it died, as
 text: the traceback of an error, or what faulthandler writes on a fatal signal. One process writes,
 the supervisor that lives; no brain has the descriptor.
+
+A death waits for its report until a supervisor has come so far that it can write one. `dead`: the
+first that waits, 0: none; `status`: its exit code, minus the signal, or the least number for what
+nobody knows. Its words are then what stands before a zero byte, and the living one's come behind.
 """
 
 import faulthandler
@@ -24,12 +28,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from osupervisor.supervisor.heart.launch import Predecessor
+
 STORE_NAME = "service.history"
 MAGIC = int.from_bytes(b"osuhist1", "little")
 HEAD_BYTES = 64
 WORDS_BYTES_MAX = 64 * 1024
 """Of one saying, and of what is read: a traceback of a thousand lines fits."""
-_NUMBERS = struct.Struct("<6Q")
+UNKNOWN = -(2**63)
+_NUMBERS = struct.Struct("<7Qq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +55,14 @@ class History:
         self.fd = fd
         self._map = mmap.mmap(fd, HEAD_BYTES)
         numbers: tuple[int, ...] = _NUMBERS.unpack_from(self._map)
-        _, self._started_ns, self._supervisors, self._brain_deaths, pid, self._rung = numbers
-        words = os.pread(fd, WORDS_BYTES_MAX, HEAD_BYTES)
-        self.last_words = LastWords(pid, words.decode("utf-8", "replace"))
+        _, self._started_ns, self._supervisors, self._brain_deaths, pid, self._rung = numbers[:6]
+        self._dead, self._status = numbers[6:]
+        words = os.pread(fd, 2 * WORDS_BYTES_MAX, HEAD_BYTES)
+        self._first_words, _, last = words.rpartition(b"\0")
+        self.last_words = LastWords(pid, last[:WORDS_BYTES_MAX].decode("utf-8", "replace"))
         """Of the supervisor before this one."""
+        self.waiting: list[tuple[Predecessor, LastWords]] = []
+        """Deaths that have no report yet, and what was said: the first of them, and the last."""
 
     @property
     def supervisor_deaths(self) -> int:
@@ -81,9 +92,27 @@ class History:
         self._brain_deaths += 1
         self._write()
 
-    def begin(self) -> None:
-        """Another supervisor has begun, this process: its words take the place of the last ones."""
+    def begin(self, predecessor: Predecessor | None) -> None:
+        """Another supervisor has begun, this process, behind the end of `predecessor`."""
         self._supervisors += 1
+        if self._dead:
+            status = None if self._status == UNKNOWN else self._status
+            words = LastWords(self._dead, self._first_words.decode("utf-8", "replace"))
+            self.waiting.append((Predecessor(self._dead, status), words))
+        if predecessor is not None:
+            self.waiting.append((predecessor, self.last_words))
+        os.ftruncate(self.fd, HEAD_BYTES)
+        self._dead = 0
+        if self.waiting:
+            dead, words = self.waiting[0]
+            self._dead, self._status = dead.pid, UNKNOWN if dead.status is None else dead.status
+            own = words.text if words.pid == dead.pid else ""
+            os.write(self.fd, own.encode("utf-8", "replace")[:WORDS_BYTES_MAX] + b"\0")
+        self._write()
+
+    def reported(self) -> None:
+        """What `waiting` has was reported."""
+        self._dead = 0
         os.ftruncate(self.fd, HEAD_BYTES)
         self._write()
 
@@ -97,22 +126,23 @@ class History:
 
     def _write(self) -> None:
         counts = (self._started_ns, self._supervisors, self._brain_deaths)
-        _NUMBERS.pack_into(self._map, 0, MAGIC, *counts, os.getpid(), self._rung)
+        waiting = (self._dead, self._status)
+        _NUMBERS.pack_into(self._map, 0, MAGIC, *counts, os.getpid(), self._rung, *waiting)
 
 
-def inherit(stored: Mapping[str, int]) -> History:
+def inherit(stored: Mapping[str, int], predecessor: Predecessor | None = None) -> History:
     """The history that an earlier supervisor of this service left, or a new one. Raises OSError."""
     fd = stored.get(STORE_NAME)
     if fd is None or not _is_history(fd):
         fd = _create()
     history = History(fd)
-    history.begin()
+    history.begin(predecessor)
     return history
 
 
 def _create() -> int:
     fd = os.memfd_create("osupervisor-history", os.MFD_CLOEXEC)
-    os.write(fd, _NUMBERS.pack(MAGIC, time.monotonic_ns(), 0, 0, 0, 0).ljust(HEAD_BYTES, b"\0"))
+    os.write(fd, _NUMBERS.pack(MAGIC, time.monotonic_ns(), 0, 0, 0, 0, 0, 0))
     fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)  # for all who hold it: words never meet the head
     return fd
 

@@ -48,21 +48,24 @@ def main(head_start: NurseryProcess | None) -> None:
     allocator.set_bounds()
     path = Path(sys.argv[sys.argv.index("--settings") + 1])
     inheritance = receive_inheritance()
-    history = _take_history(inheritance)
+    history: History | None = None
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     scheduling.shorten_slices(0, scheduling.SUPERVISOR_SLICE_NS)
     try:
+        history = _take_history(inheritance)
         settings = resolved.restore(path.read_bytes())
         sys.exit(_run(settings, inheritance, history, head_start))
     except (StartRefused, WalError, VaultStoreError, SettingsError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         if inheritance.predecessor is not None and isinstance(error, (ReopenFailed, OSError)):
-            history.say(f"it could not start: {error}\n")
+            if history is not None:
+                history.say(f"it could not start: {error}\n")
             inheritance.notify.status(f"can't start, and tries again: {error}")
             sys.exit(EXIT_TRY_AGAIN)
         inheritance.notify.refuse(str(error))
         sys.exit(EXIT_REFUSED)
     except TreeGaveUp as error:
+        assert history is not None, "there is no tree without"
         text = f"the supervision tree gave up: {error}\n"
         history.say(text)
         sys.stderr.write(text)
@@ -71,7 +74,7 @@ def main(head_start: NurseryProcess | None) -> None:
 
 def _take_history(inheritance: Inheritance) -> History:
     """What outlived the last supervisor; whatever ends this one leaves its last words there."""
-    history = inherit(inheritance.stored)
+    history = inherit(inheritance.stored, inheritance.predecessor)
     inheritance.notify.store(STORE_NAME, history.fd)
     history.listen()
 
@@ -155,11 +158,10 @@ async def _serve(
         history=history,
         head_start=head_start,
     )
-    if inheritance.predecessor is not None:
-        path = Path(settings.data) / "logs" / LOG_NAME
-        words, fold = history.last_words, recovered.fold
-        report = predecessor.report(inheritance.predecessor, words, path, fold)
-        service.post_mortem.keep(report)
+    path = Path(settings.data) / "logs" / LOG_NAME
+    for dead, words in history.waiting:
+        service.post_mortem.keep(predecessor.report(dead, words, path, recovered.fold))
+    history.reported()
     del recovered
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)

@@ -2,10 +2,13 @@
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -67,7 +70,9 @@ def test_a_supervisor_that_dies_while_the_disk_is_full_is_started_until_there_is
         service.client.call("add", "x", 1)
         heart = service.pid("heart")
         filler = _fill(small_disk)
-        tried = {service.kill("supervisor")}
+        dead = service.pid("supervisor")
+        tried = {dead}
+        os.kill(dead, signal.SIGSEGV)
 
         def tries_again() -> bool:
             tried.update(_supervisors(heart))
@@ -77,8 +82,25 @@ def test_a_supervisor_that_dies_while_the_disk_is_full_is_started_until_there_is
         assert not is_gone(heart), "a full disk ended the service"
         filler.unlink()
         assert service.client.call("add", "x", 1) == 2
+        _check_that_both_are_reported(service, dead)
     finally:
         service.close()
+
+
+def _check_that_both_are_reported(service: Running, dead: int) -> None:
+    """The death that began it, with what it said, and the last try."""
+
+    def reports() -> list[dict[str, Any]]:
+        rows = service.client.request("system.crashes", ["ls"])
+        rows = [row for row in rows if row["role"] == "supervisor"]
+        return [service.client.request("system.crashes", ["show", row["id"]]) for row in rows]
+
+    wait_for(lambda: len(reports()) == 2, "two reports")
+    found = {report["pid"] == dead: report for report in reports()}
+    assert found[True]["cause"]["name"] == "SIGSEGV"
+    assert "Fatal Python error" in found[True]["traceback"]
+    assert found[False]["cause"]["number"] == 74
+    assert "it could not start" in found[False]["traceback"]
 
 
 def _fill(folder: Path) -> Path:

@@ -5,10 +5,12 @@ from collections.abc import Generator
 
 import pytest
 
+from osupervisor.supervisor.heart.launch import Predecessor
 from osupervisor.supervisor.runtime.history import (
     STORE_NAME,
     WORDS_BYTES_MAX,
     History,
+    LastWords,
     inherit,
 )
 
@@ -77,6 +79,38 @@ def test_last_words_are_told_to_the_next_supervisor_alone(first: History) -> Non
     third = inherit({STORE_NAME: first.fd})
     assert third.last_words.text == ""
     assert (third.supervisor_deaths, third.brain_deaths) == (2, 1)
+
+
+def test_the_first_death_without_a_report_is_handed_on_with_its_words(first: History) -> None:
+    """However many supervisors end before they can write one; the last of them is told, too."""
+    first.say("Fatal Python error\n")
+    stored, own = {STORE_NAME: first.fd}, os.getpid()
+    second = inherit(stored, Predecessor(own, -11))
+    assert [(dead, words.text) for dead, words in second.waiting] == [
+        (Predecessor(own, -11), "Fatal Python error\n")
+    ]
+    second.say("it could not start\n")
+    for number in (2, 3):
+        later = inherit(stored, Predecessor(own + number, 74))
+        assert [(dead.pid, dead.status) for dead, _ in later.waiting] == [
+            (own, -11),
+            (own + number, 74),
+        ]
+        assert later.waiting[0][1].text == "Fatal Python error\n"
+        assert later.waiting[1][1].text == "it could not start\n"
+        later.say("it could not start\n")
+    later.reported()
+    assert inherit(stored).waiting == []
+
+
+@pytest.mark.parametrize("status", [None, 0, 70, -9])
+def test_a_death_that_waits_keeps_its_status(first: History, status: int | None) -> None:
+    stored = {STORE_NAME: first.fd}
+    inherit(stored, Predecessor(7, status))
+    assert inherit(stored, Predecessor(8, 74)).waiting[0] == (
+        Predecessor(7, status),
+        LastWords(7, ""),
+    )
 
 
 def test_last_words_are_bounded(first: History) -> None:
