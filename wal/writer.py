@@ -80,6 +80,7 @@ class Writer:
         self._marks = deque([Mark(first.last_lsn + 1, 0)], maxlen=_MARKS_MAX)
         self._control: Hint | None = None
         self._succession: Succession | None = None
+        self._succeed_at = SUCCESSION_SHARE * segment_bytes_max
         self._naming: Naming | None = None
         self._failed = False
 
@@ -111,8 +112,7 @@ class Writer:
     @property
     def is_nearly_full(self) -> bool:
         """Whether it is time for a succession, and none is under way."""
-        share = SUCCESSION_SHARE * self._segment_bytes_max
-        return self._end > share and self._succession is None and not self._failed
+        return self._end > self._succeed_at and self._succession is None and not self._failed
 
     def bytes_since(self, lsn: int) -> int:
         """Bytes appended since record `lsn`, that one included.
@@ -202,11 +202,13 @@ class Writer:
         self._succession = None
         file, tail = succession.file, b"".join(succession.tail)
         if file is None:
+            self._put_off()
             return
         try:
             write_all(file, SEGMENT_HEADER_SIZE, tail)
         except OSError:
             succession.discard()
+            self._put_off()
             return
         first_lsn = succession.lsn + 1
         try:
@@ -221,6 +223,12 @@ class Writer:
             self._control = Hint(first_lsn, offset, self._control.lsn)
         self._file, self._segment_lsn = file, first_lsn
         self._end = SEGMENT_HEADER_SIZE + len(tail)
+        self._succeed_at = SUCCESSION_SHARE * self._segment_bytes_max
+
+    def _put_off(self) -> None:
+        """The disk has no room for a successor: the next is tried when half of what is left here is
+        used, for each try allocates a segment and costs a sync."""
+        self._succeed_at = self._end + max(0, self._segment_bytes_max - self._end) / 2
 
     def close(self) -> None:
         """Seal the segment: durable, without preallocated bytes. Raises SealFailed."""
@@ -260,6 +268,7 @@ class Writer:
             raise AppendFailed(0, f"no new segment: {error}") from error
         self._file.close()
         self._file, self._naming = placed.file, None
+        self._succeed_at = SUCCESSION_SHARE * self._segment_bytes_max
         self._segment_lsn = first_lsn
         self._end = placed.end
         self._marks.append(Mark(first_lsn, self._bytes_appended))
