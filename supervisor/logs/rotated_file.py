@@ -48,7 +48,7 @@ class RotatedFile:
 
     def detach(self) -> int:
         """The current file's descriptor, which is the caller's from now on, for one who appends
-        without asking: a child's output. It is looked at again when it is opened the next time."""
+        without asking: a child's output. `rotate_shared` bounds it."""
         return self._fd
 
     def _rotate(self) -> None:
@@ -56,8 +56,7 @@ class RotatedFile:
         fresh = self._path.with_name(f"{self._path.name}.new")
         fd = _open(fresh)
         try:
-            for number in range(self._free_number(), 0, -1):
-                _rename(rotated_name(self._path, number - 1), rotated_name(self._path, number))
+            _shift(self._path, self._kept, 0)
             os.replace(fresh, self._path)
         except OSError:
             os.close(fd)
@@ -67,13 +66,6 @@ class RotatedFile:
         self._size = 0
         self._is_torn = False
 
-    def _free_number(self) -> int:
-        """The first name that nothing has, or else the last: that file goes."""
-        for number in range(1, self._kept):
-            if not rotated_name(self._path, number).exists():
-                return number
-        return self._kept
-
     def _remove_beyond(self) -> None:
         """More stayed with an earlier setting."""
         for number in count(self._kept + 1):
@@ -81,6 +73,46 @@ class RotatedFile:
                 rotated_name(self._path, number).unlink()
             except FileNotFoundError:
                 return
+
+
+def rotate_shared(path: Path, bytes_max: int, kept: int) -> bool:
+    """Rotate a file that somebody else appends to, and goes on appending to: its end is copied, and
+    it is cut. What is written between the two is lost. False: it is not too large. Raises OSError.
+    """
+    fd = _open(path)
+    try:
+        size = os.fstat(fd).st_size
+        if size <= bytes_max:
+            return False
+        with suppress(OSError):  # a full disk gets room all the same
+            _copy(fd, size - bytes_max, size, path.with_name(f"{path.name}.new"))
+            _shift(path, kept, 1)
+            os.replace(path.with_name(f"{path.name}.new"), rotated_name(path, 1))
+        os.ftruncate(fd, 0)
+        return True
+    finally:
+        os.close(fd)
+
+
+def _copy(source: int, start: int, end: int, path: Path) -> None:
+    """In the kernel: it may be much, and nobody here wants to see it."""
+    target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        while start < end:
+            copied = os.sendfile(target, source, start, end - start)
+            if not copied:
+                return
+            start += copied
+    finally:
+        os.close(target)
+
+
+def _shift(path: Path, kept: int, first: int) -> None:
+    """From the number `first` on every file gets the next one, up to the first that nothing has, or
+    else the last: that file goes."""
+    free = next((n for n in range(1, kept) if not rotated_name(path, n).exists()), kept)
+    for number in range(free, first, -1):
+        _rename(rotated_name(path, number - 1), rotated_name(path, number))
 
 
 def rotated_name(path: Path, number: int) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from osupervisor.bridge import line
 from osupervisor.supervisor.heart.command import HEART_ARGUMENTS, PREDECESSOR
-from osupervisor.supervisor.logs.rotated_file import RotatedFile
+from osupervisor.supervisor.logs.rotated_file import RotatedFile, rotate_shared
 from osupervisor.supervisor.logs.timestamp import timestamp
 
 _OURS_ALONE = (
@@ -27,6 +27,7 @@ _OURS_ALONE = (
 )
 """Variables that no process below this one may believe to be its own."""
 
+LOG_NAME = "nursery.log"
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """For brains: glibc asks for huge pages, where the kernel has them on request (`madvise`). A fork
 then copies few page tables: of 1 GB in values of 10 KB it takes 0.5 ms instead of 25. Small values
@@ -48,18 +49,26 @@ def open_log(data: Path, bytes_max: int, kept: int) -> int:
     """The file for the output of a nursery that starts now, to append to. Raises OSError.
 
     It gets a line with the time, to which belongs what follows; and before that an end for what the
-    last nursery left unended. It is rotated here and not while a nursery writes into it.
+    last nursery left unended.
     """
-    file = RotatedFile(data / "logs" / "nursery.log", bytes_max, kept)
-    begun = {
-        "time": timestamp(time.time()),
-        "level": "info",
-        "source": "nursery",
-        "message": "nursery.starting",
-    }
+    file = RotatedFile(data / "logs" / LOG_NAME, bytes_max, kept)
     with contextlib.suppress(OSError):  # a full disk keeps no brain from starting
-        file.append(f"{json.dumps(begun)}\n".encode())
+        file.append(_line("nursery.starting"))
     return file.detach()
+
+
+def bound_log(data: Path, bytes_max: int, kept: int) -> None:
+    """Rotate that file while a nursery writes into it, where it has grown too large. Blocks; raises
+    OSError."""
+    path = data / "logs" / LOG_NAME
+    if rotate_shared(path, bytes_max, kept):
+        with contextlib.closing(RotatedFile(path, bytes_max, kept)) as file:
+            file.append(_line("nursery.log_rotated"))
+
+
+def _line(message: str) -> bytes:
+    head = {"time": timestamp(time.time()), "level": "info", "source": "nursery"}
+    return f"{json.dumps({**head, 'message': message})}\n".encode()
 
 
 def start(target: str, root: str, hash_seed: str, output: int) -> NurseryProcess:

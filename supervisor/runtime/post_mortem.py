@@ -20,12 +20,14 @@ from osupervisor.supervisor.reports.crash_report import (
 )
 from osupervisor.supervisor.reports.crash_store import CrashStore, Unreadable
 from osupervisor.supervisor.reports.errors import ReportsError
+from osupervisor.supervisor.runtime import nursery_process
 from osupervisor.supervisor.runtime.brain_process import BrainProcess
 from osupervisor.supervisor.tree.exit_status import signal_cause, status_cause
 
 TRACEBACK_BEGINS = ("Traceback (most recent call last)", "Fatal Python error", "Thread 0x")
 CURRENT_THREAD = "Current thread"
 FLOOD_LOOK_S = 1.0
+"""A nursery's output that is looked at so often can't grow far beyond its bound."""
 
 
 class Say(Protocol):
@@ -57,6 +59,15 @@ class PostMortem:
             if output.is_missing_some:
                 for piece in output.say_what_is_missing(now):
                     self._write_piece(brain, 0, piece)
+        self._bound_nursery_log()
+
+    def _bound_nursery_log(self) -> None:
+        """In the thread, as it is copied; nobody else would bound it while the nursery lives."""
+        data, logs = Path(self._settings.data), self._settings.logs
+        with contextlib.suppress(OSError):
+            size = (data / "logs" / nursery_process.LOG_NAME).stat().st_size
+            if size > logs.bytes_max:
+                self._thread.submit(nursery_process.bound_log, data, logs.bytes_max, logs.kept)
 
     def bury(self, process: BrainProcess, role: str) -> CrashReport | None:
         """Write the report of a death. None for a brain that ended because it was asked to, and

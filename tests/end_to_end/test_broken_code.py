@@ -17,6 +17,8 @@ SOON_GIVEN_UP = "[brain]\nstart_failures_max = 1\n"
 NOT_TO_IMPORT = "import no_such_module\n" + BRAIN
 DEADLY = "import os\nos.register_at_fork(after_in_child=lambda: os._exit(9))\n" + BRAIN
 """It is imported, and each brain that is forked from it dies at once."""
+CHATTER = "import time\nwhile True: print('chatter' * 100, flush=True); time.sleep(0.002)"
+CHATTY = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {CHATTER!r}])\n"
 
 
 def nursery(service: Running) -> int:
@@ -129,6 +131,33 @@ def test_a_first_start_whose_brains_die_is_told_and_nothing_stays(start: Start) 
     assert service.run("status").returncode == 3
     write(service, BRAIN)
     service.start()
+
+
+def test_the_log_of_a_nursery_that_goes_on_printing_is_bounded(start: Start) -> None:
+    """Brains have an output of their own; this is what the imported code has started."""
+    service = start('[logs]\nbytes_max = "64KiB"\nkept = 3\n')
+    ready = count(service, "nursery.ready")
+    write(service, CHATTY + BRAIN)
+    kill_nursery(service)
+    wait_for(lambda: count(service, "nursery.ready") > ready, "the chatty code")
+    logs = service.data / "logs"
+    wait_for((logs / "nursery.log.3").exists, "the third rotation")
+
+    def sizes() -> list[int]:
+        try:
+            return [path.stat().st_size for path in logs.glob("nursery.log.[0-9]")]
+        except FileNotFoundError:
+            return []  # a rotation went on meanwhile
+
+    def is_bounded() -> bool:
+        found = sizes()
+        return len(found) == 3 and max(found) <= 64 * 1024
+
+    wait_for(is_bounded, "three files and no more")
+    wait_for(lambda: (logs / "nursery.log").stat().st_size < 64 * 1024, "another rotation")
+    assert service.client.call("add", "x", 1) == 1
+    shown = service.run("logs", "--source", "nursery", "--last", "100000")
+    assert "nursery.log_rotated" in shown.stdout and "chatter" in shown.stdout
 
 
 def test_the_reason_goes_when_the_mended_code_was_imported(start: Start) -> None:

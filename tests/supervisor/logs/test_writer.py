@@ -13,7 +13,11 @@ import pytest
 
 from osupervisor.supervisor.logs import rotated_file
 from osupervisor.supervisor.logs.echo import Echo
-from osupervisor.supervisor.logs.rotated_file import RotatedFile
+from osupervisor.supervisor.logs.rotated_file import (
+    RotatedFile,
+    rotate_shared,
+    rotated_name,
+)
 from osupervisor.supervisor.logs.writer import BUFFER_BYTES_MAX, LOST, LogWriter
 
 NOW = 1795172602.123
@@ -41,6 +45,29 @@ def _disk_full_at(size: int) -> Generator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_that_others_append_to_is_copied_and_cut(path: Path) -> None:
+    path.parent.mkdir()
+    other = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for letter in ("a", "b", "c", "d"):
+        os.write(other, letter.encode() * 100)
+        assert not rotate_shared(path, 100, 2), "it is not too large"
+        os.write(other, b"!")
+        assert rotate_shared(path, 100, 2)
+        assert path.read_bytes() == b""
+    os.close(other)
+    contents = [rotated_name(path, number).read_bytes() for number in (1, 2)]
+    assert contents == [b"d" * 99 + b"!", b"c" * 99 + b"!"]
+    assert not rotated_name(path, 3).exists()
+
+
+def test_a_shared_file_is_cut_where_there_is_no_room_for_a_copy(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"a" * 5000)
+    with _disk_full_at(10):
+        assert rotate_shared(path, 4096, 2)
+    assert path.read_bytes() == b"" and not rotated_name(path, 1).exists()
 
 
 class Turns:
