@@ -296,13 +296,12 @@ class Brains:
             return
         process.schema = cast("dict[str, object]", schema) if isinstance(schema, dict) else {}
         process.version = version if isinstance(version, str) else ""
-        abilities = fields.get("abilities")
         self._engine.core.ready(
             process.id,
             lsn,
             epoch,
             version=process.version,
-            abilities=frozenset(map(str, cast("list[object]", abilities or []))),
+            abilities=_names(fields.get("abilities")),
             queries=queries_of(process.schema),
             safe=process.safe,
         )
@@ -447,6 +446,11 @@ def role_of(process: BrainProcess, is_primary: bool) -> str:
     if process.safe:
         return "safe"
     return "primary" if is_primary else "standby"
+
+
+def _names(value: object) -> frozenset[str]:
+    found = cast("list[object]", value) if isinstance(value, list) else []
+    return frozenset(map(str, found))
 
 
 def _map(value: object) -> dict[str, object]:

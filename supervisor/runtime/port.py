@@ -113,19 +113,22 @@ class BrainPort:
             return False
         try:
             self._take(bodies)
-        except packing.DECODE_ERRORS as error:
+        except _Undecodable as error:
             self._events.broken(self._brain, f"its port: {error}")
             return False
         return True
 
     def _take(self, bodies: list[bytes]) -> None:
-        """Hand on what came, in order: responses in runs of at most RUN_RESPONSES."""
+        """Hand on what came, in order: responses in runs of at most RUN_RESPONSES.
+
+        Raises _Undecodable. What those raise who are handed it is a fault of ours, and no brain's.
+        """
         run: list[Response] = []
         try:
             for body in bodies:
                 response = read_quickly(body)
                 if response is None:
-                    message = read_message(body)
+                    message = _decoded(body)
                     if not isinstance(message, Response):
                         run = self._hand_on(run)
                         self._events.noted(self._brain, message)
@@ -186,6 +189,17 @@ def read_quickly(body: bytes) -> Response | None:
     if end + 3 != size or n < 0:
         return None
     return Response(n, epoch, body[start + 2 : ops_at], NO_EFFECTS, body[start:])
+
+
+class _Undecodable(Exception):
+    """It is no message."""
+
+
+def _decoded(body: bytes) -> Response | Note:
+    try:
+        return read_message(body)
+    except packing.DECODE_ERRORS as error:
+        raise _Undecodable(str(error)) from error
 
 
 _idle: Final[list[packing.Unpacker]] = []

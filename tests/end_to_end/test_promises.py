@@ -282,6 +282,10 @@ def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start)
         _frame([2, "damaged", [{"file": -9}]]),
         _frame([2, "ready", [{"pid": 2**40, "lsn": -1, "epoch": 2**70 % 2**63}]]),
         _frame([2, "no such", no_params]),
+        _frame([2, "fenced", [-(2**63)]]),
+        _frame([2, "spawned", [2**63, -1]]),
+        _frame([1, 5, None, [1, b"", 5, b"\xc1"]]),
+        _frame([1, 2**64 - 1, None, [0, b""]]),
     ]
     for number, data in enumerate(garbage):
         service.pid("standby")
@@ -289,6 +293,27 @@ def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start)
         assert service.client.call("add", "x", 1) == number + 1
     assert service.pid("supervisor") == supervisor
     assert "log.damaged" not in (service.data / "logs" / "supervisor.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"lsn": 2**63, "epoch": -1},
+        {"lsn": 1, "epoch": 1, "abilities": 7, "schema": {"ops": {1: {2: 3}}}},
+        {"lsn": 1, "epoch": 1, "abilities": {1: 2}, "schema": 5, "version": [None]},
+        {"lsn": 1, "epoch": 1, "pid": 1},
+    ],
+)
+def test_a_brain_that_says_ready_with_nonsense_harms_itself_alone(
+    shared: Running, fields: dict[str, object]
+) -> None:
+    supervisor, before = shared.pid("supervisor"), shared.client.call("get", "y")
+    shared.pid("standby")
+    ready = _frame([2, "ready", [{"pid": shared.pid("primary"), **fields}]])
+    shared.client.call("garble", str(shared.folder / f"ready-{len(fields)}-{before}"), ready)
+    assert shared.client.call("add", "y", 1) == before + 1
+    shared.pid("standby")
+    assert shared.pid("supervisor") == supervisor
 
 
 def test_a_brain_that_floods_its_output_harms_itself_alone(start: Start) -> None:
