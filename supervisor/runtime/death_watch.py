@@ -10,6 +10,7 @@ there is not to be trusted, the pidfd is.
 import asyncio
 import contextlib
 import mmap
+import os
 import select
 import threading
 import time
@@ -43,9 +44,19 @@ class DeathWatch:
         self._stopped = False
         loop.add_reader(pidfd, self._notice)
         if futex.available():
-            mapping = mmap.mmap(hot_fd, SEGMENT_BYTES, prot=mmap.PROT_READ)
-            name = f"death-{pid}"
-            threading.Thread(target=self._wait, args=(mapping,), name=name, daemon=True).start()
+            with contextlib.suppress(OSError, RuntimeError):  # without room the pidfd is the watch
+                self._start_thread(hot_fd)
+
+    def _start_thread(self, hot_fd: int) -> None:
+        """It has descriptors of its own: the caller may close his while it looks, and give their
+        numbers to something else."""
+        with contextlib.ExitStack() as undo:
+            mapping = undo.enter_context(mmap.mmap(hot_fd, SEGMENT_BYTES, prot=mmap.PROT_READ))
+            pidfd = os.dup(self._pidfd)
+            undo.callback(os.close, pidfd)
+            name, arguments = f"death-{self._pid}", (mapping, pidfd)
+            threading.Thread(target=self._wait, args=arguments, name=name, daemon=True).start()
+            undo.pop_all()
 
     def stop(self) -> None:
         """No call after this one; the pidfd stays the caller's."""
@@ -53,21 +64,22 @@ class DeathWatch:
             self._stopped = True
             self._loop.remove_reader(self._pidfd)
 
-    def _wait(self, mapping: mmap.mmap) -> None:
-        with mapping:
+    def _wait(self, mapping: mmap.mmap, pidfd: int) -> None:
+        with mapping, contextlib.ExitStack() as last:
+            last.callback(os.close, pidfd)
             while not self._stopped:
                 if futex.wait_for_death(mapping, ROUND_S):
                     if futex.exiting(self._pid):
-                        self._make_way()
+                        self._make_way(pidfd)
                         with contextlib.suppress(RuntimeError):  # the loop is closed
                             self._loop.call_soon_threadsafe(self._notice)
                         # The loop wants the GIL now, and this thread's end would take it.
                         time.sleep(LINGER_S)
                     return
 
-    def _make_way(self) -> None:
+    def _make_way(self, pidfd: int) -> None:
         """While it is not reaped its pid is its own; one that has ended is in nobody's way."""
-        if not self._stopped and not ended(self._pidfd):
+        if not self._stopped and not ended(pidfd):
             scheduling.give_way(self._pid)
 
     def _notice(self) -> None:

@@ -119,7 +119,10 @@ class Keeper:
         """The start function of the tree's child `nursery`."""
         started, self._head_start = self._head_start, None
         wanted = (self._settings.target, self._settings.root, str(self._hash_seed))
-        if started is None or (started.target, started.root, started.hash_seed) != wanted:
+        if started is not None and (started.target, started.root, started.hash_seed) != wanted:
+            started.discard()
+            started = None
+        if started is None:
             output = self._open_output()
             try:
                 started = nursery_process.start(*wanted, output)

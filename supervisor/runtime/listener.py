@@ -50,6 +50,7 @@ class Listener:
         self._connections_max = connections_max
         self._frame_timeout_s = frame_timeout_s
         self._token = token
+        self._accepting = False
 
     @property
     def tcp(self) -> str | None:
@@ -60,12 +61,14 @@ class Listener:
         return None
 
     def start(self) -> None:
+        self._accepting = True
         for sock in self._sockets:
             sock.setblocking(False)
             self._loop.add_reader(sock.fileno(), self._accept, sock)
 
     def stop(self) -> None:
         """Accept nothing more. Connections live on until `close`."""
+        self._accepting = False
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
 
@@ -88,7 +91,7 @@ class Listener:
             self._take(peer)
 
     def _resume(self, sock: socket.socket) -> None:
-        if sock.fileno() >= 0:
+        if self._accepting:
             self._loop.add_reader(sock.fileno(), self._accept, sock)
 
     def _take(self, peer: socket.socket) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +44,14 @@ class NurseryProcess:
     hash_seed: str
     process: subprocess.Popen[bytes]
     line: socket.socket
+
+    def discard(self) -> None:
+        """It is not wanted after all: nothing of it is left when this returns, nor of what it has
+        started."""
+        self.line.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def open_log(data: Path, bytes_max: int, kept: int) -> int:

@@ -1,17 +1,21 @@
 """The watch for a brain's death: told once, and the dying process gives way."""
 
 import asyncio
+import errno
+import mmap
 import os
 import platform
 import signal
 import subprocess
 import sys
 from collections.abc import Generator
+from types import ModuleType
 
 import pytest
 
+from osupervisor.supervisor.runtime import scheduling
 from osupervisor.supervisor.runtime.death_watch import DeathWatch
-from osupervisor.vault_store import hot
+from osupervisor.vault_store import futex, hot
 
 PATIENCE_S = 60.0
 EXIT_THREAD = {"x86_64": 60}.get(platform.machine(), 93)
@@ -86,6 +90,62 @@ def test_a_death_is_told_before_the_process_is_gone_which_gives_way(
         return told
 
     assert asyncio.run(watch()) == [os.SCHED_IDLE]
+
+
+def test_another_descriptor_with_the_number_of_its_own_is_not_asked(
+    segment: int, lingering: Lingering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is buried while the thread looks: its pid may be another's by then."""
+    nothing = os.eventfd(0)
+    gave_way: list[int] = []
+
+    def bury_first(pid: int) -> bool:
+        signal.pidfd_send_signal(lingering.pidfd, signal.SIGKILL)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+        os.dup2(nothing, lingering.pidfd, inheritable=False)
+        return True
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        died = asyncio.Event()
+        DeathWatch(lingering.pid, lingering.pidfd, segment, loop, died.set)
+        loop.remove_reader(lingering.pidfd)
+        lingering.begin_to_end()
+        async with asyncio.timeout(PATIENCE_S):
+            await died.wait()
+
+    pidfd = os.dup(lingering.pidfd)
+    monkeypatch.setattr(futex, "exiting", bury_first)
+    monkeypatch.setattr(scheduling, "give_way", gave_way.append)
+    asyncio.run(watch())
+    os.dup2(pidfd, lingering.pidfd, inheritable=False)
+    for fd in (pidfd, nothing):
+        os.close(fd)
+    assert gave_way == []
+
+
+@pytest.mark.parametrize(("module", "name"), [(mmap, "mmap"), (os, "dup")])
+def test_where_there_is_no_descriptor_left_the_pidfd_alone_watches(
+    segment: int,
+    lingering: Lingering,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    name: str,
+) -> None:
+    def none_left(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async def watch() -> None:
+        died = asyncio.Event()
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, none_left)
+            loop = asyncio.get_running_loop()
+            DeathWatch(lingering.pid, lingering.pidfd, segment, loop, died.set)
+        signal.pidfd_send_signal(lingering.pidfd, signal.SIGKILL)
+        async with asyncio.timeout(PATIENCE_S):
+            await died.wait()
+
+    asyncio.run(watch())
 
 
 def test_a_watch_that_is_stopped_tells_and_does_nothing(segment: int, lingering: Lingering) -> None:

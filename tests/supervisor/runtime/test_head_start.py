@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,14 @@ def test_first_start_has_none(tmp_path: Path) -> None:
     (tmp_path / "data" / "logs").write_text("in the way")
     assert head_start.begin(arguments, {}) is None
     assert head_start.begin(["supervisor"], {}) is None
+
+
+def test_one_that_is_not_wanted_leaves_nothing(tmp_path: Path) -> None:
+    found = head_start.begin(folder(tmp_path), {})
+    assert found is not None
+    found.discard()
+    assert found.process.returncode == -signal.SIGKILL and found.line.fileno() == -1
+    found.discard()
 
 
 def test_log_of_earlier_nurseries_is_rotated_when_one_starts(tmp_path: Path) -> None:
