@@ -202,7 +202,7 @@ class Health:
             self._silences.pop(brain, None)
 
     def _sample_one(self, process: BrainProcess) -> None:
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):  # it ended; no descriptor is left
             found = self._processes.get(process.pid)
             if found is None:
                 found = self._processes[process.pid] = psutil.Process(process.pid)
@@ -227,7 +227,7 @@ class Health:
         if process is None or not self._memory_bytes_max:
             return
         process.within_n = 0
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):
             if psutil.Process(process.pid).memory_info().rss <= self._memory_bytes_max:
                 process.within_n = n
 

@@ -49,13 +49,14 @@ class HeartLink:
 
     @property
     def pid(self) -> int:
-        """Heart's process; 0 without one."""
+        """Heart's process; 0 without one, and where it can't be asked for want of descriptors."""
         link = self.inheritance.heart
         if link is None:
             return 0
-        for row in Path(f"/proc/self/fdinfo/{link.pidfd}").read_text().splitlines():
-            if row.startswith("Pid:"):
-                return max(0, int(row.split()[1]))
+        with contextlib.suppress(OSError):
+            for row in Path(f"/proc/self/fdinfo/{link.pidfd}").read_text().splitlines():
+                if row.startswith("Pid:"):
+                    return max(0, int(row.split()[1]))
         return 0
 
     @property

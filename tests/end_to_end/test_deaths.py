@@ -179,7 +179,7 @@ def test_a_report_of_a_death_is_kept_when_the_service_stops_right_after(start: S
 
 
 def test_without_descriptors_for_a_new_brain_the_old_ones_serve_on(start: Start) -> None:
-    service = start()
+    service = start("[health]\nsample_interval_s = 0.1\n")
     supervisor, primary = service.pid("supervisor"), service.pid("primary")
     service.client.put("a")
     limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
@@ -188,6 +188,8 @@ def test_without_descriptors_for_a_new_brain_the_old_ones_serve_on(start: Start)
     wait_for(lambda: service.status()["standby"] is None, "the standby's death")
     for number in range(200):
         assert service.client.put(f"b{number}") == number + 2
+    looked_s = service.status()["uptime_s"] + 2.5
+    wait_for(lambda: service.status()["uptime_s"] > looked_s, "some looks at brains and heart")
     assert (service.pid("supervisor"), service.pid("primary")) == (supervisor, primary)
     assert service.status()["standby"] is None
     resource.prlimit(supervisor, resource.RLIMIT_NOFILE, limits)
