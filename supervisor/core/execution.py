@@ -122,13 +122,16 @@ def deliver(context: Context) -> None:
 
 
 def receive(context: Context, brain: Brain, responses: list[Response]) -> None:
-    """The next responses of a brain. What comes behind one that ends its lease is dropped."""
+    """The next responses of a brain. What comes behind one that ends its lease is dropped; one of
+    an older epoch counts for nothing by itself."""
     lease, log = context.lease, context.log
     inflight, batch, t_us, durable = lease.inflight, log.batch, context.now_us, log.durable
     for response in responses:
         epoch, effects = response.epoch, response.effects
-        if lease.holder is not brain or lease.state is not _HELD or epoch < lease.epoch:
+        if lease.holder is not brain or lease.state is not _HELD:
             return
+        if epoch < lease.epoch:
+            continue
         if not inflight or inflight[0].n != response.n or epoch != lease.epoch:
             reason = f"response {response.n} of epoch {epoch} is not the one due"
             deaths.disown(context, brain, reason)

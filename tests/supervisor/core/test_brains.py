@@ -2,10 +2,12 @@
 
 import pytest
 
+from osupervisor.bridge import packing
 from osupervisor.supervisor.core.lease import LeaseState
 from osupervisor.supervisor.core.outbox import Granted, KillBrain, LoadBrain
+from osupervisor.supervisor.core.response import Response
 from osupervisor.wal.record import Kind
-from tests.supervisor.core.rig import Rig, effects, small
+from tests.supervisor.core.rig import DONE, NO_EFFECTS, Rig, effects, small
 
 
 def _two() -> Rig:
@@ -106,6 +108,18 @@ def test_a_response_of_an_older_epoch_is_dropped() -> None:
     rig.respond(1, epoch=0)
     rig.turn()
     assert not _killed(rig) and Kind.COMMIT not in rig.kinds()
+
+
+def test_what_comes_behind_a_response_of_an_older_epoch_counts() -> None:
+    rig = Rig()
+    rig.ready(1)
+    call = rig.call("add", key="k")
+    rig.turn()
+    commit = b"".join(packing.pack(part) for part in (DONE, b"\x90", NO_EFFECTS))
+    answers = [Response(n, epoch, DONE, NO_EFFECTS, commit) for n, epoch in ((9, 0), (1, 1))]
+    rig.core.responses(1, answers)
+    rig.turn()
+    assert rig.code(call) == "" and rig.core.primary is not None
 
 
 def test_a_response_of_an_epoch_to_come_ends_the_brain() -> None:
