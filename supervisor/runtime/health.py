@@ -4,6 +4,8 @@ deadline   the primary executes one call for longer than it may: traceback, kill
 silence    no call runs and neither the loop nor the timer beats for `silence_s`, after what it
            waited for a CPU and how late we looked ourselves is taken off: traceback, kill
 ping       `kernel.ping` over the port each second; unanswered while a call runs is no fault
+port       a primary waits for us, and has left a ping unanswered for `silence_s`: it has begun a
+           message that never ends, and all its answers went into that. Traceback, kill
 load       CPU and memory by psutil, sampled
 """
 
@@ -23,7 +25,7 @@ from osupervisor.supervisor.doctor.control_group import read_number
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
 from osupervisor.supervisor.runtime.brains import Brains
 from osupervisor.supervisor.runtime.engine import Engine
-from osupervisor.supervisor.runtime.process_state import is_stopped
+from osupervisor.supervisor.runtime.process_state import SLEEPING, is_stopped, state_of
 
 LOOK_S = 0.05
 TRACEBACK_WAIT_S = 0.05
@@ -49,6 +51,8 @@ class Silence:
     beat_ns: int = 0
     quiet_s: float = 0.0
     waited_s: float = 0.0
+    unheard_s: float = 0.0
+    """How long it has waited for us since a ping that it must have answered."""
 
 
 class Health:
@@ -137,6 +141,7 @@ class Health:
             self._check_deadline(process)
             if not process.gone:
                 self._check_silence(process, passed)
+                self._check_port(process, passed)
             self._ping(process, now)
         if now - self._sampled_s >= self._settings.sample_interval_s:
             self._sampled_s = now
@@ -171,6 +176,19 @@ class Health:
         elif not process.reader.cell()[0]:
             reason = f"no sign of life for {silence.quiet_s:.1f} s while no op ran"
             self._end(process, Verdict(reason))
+
+    def _check_port(self, process: BrainProcess, passed_s: float) -> None:
+        silence = self._silences.setdefault(process.id, Silence())
+        primary = self._engine.core.primary
+        leads = primary is not None and primary.id == process.id and process.killed is None
+        idle = leads and process.ping_id and not process.reader.cell()[0]
+        if not idle or state_of(process.pid) != SLEEPING:
+            silence.unheard_s = 0.0
+            return
+        silence.unheard_s += passed_s
+        if silence.unheard_s > self._settings.silence_s:
+            reason = f"its port has brought no answer for {silence.unheard_s:.1f} s, and no op ran"
+            self._end(process, Verdict(reason, own_fault=True))
 
     def _end(self, process: BrainProcess, verdict: Verdict) -> None:
         """Take a traceback, then kill."""

@@ -2,6 +2,8 @@
 
 STOPPED = "T"
 """By a signal; SIGCONT has it go on."""
+SLEEPING = "S"
+"""It waits for something, and for no disk."""
 TRACED = "t"
 """By a debugger, which alone decides when it goes on."""
 

@@ -295,6 +295,17 @@ def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start)
     assert "log.damaged" not in (service.data / "logs" / "supervisor.log").read_text()
 
 
+def test_a_brain_whose_message_never_ends_is_replaced(start: Start) -> None:
+    """All that it says behind that goes into it: the answer to the op itself, and to every ping."""
+    service = start("[health]\nsuspicion_s = 0.3\nsilence_s = 0.5\n")
+    primary, supervisor = service.pid("primary"), service.pid("supervisor")
+    begun = struct.pack(">I", 2**20) + b"\x94"
+    service.client.call("garble", str(service.folder / "garbled"), begun)
+    assert service.client.call("add", "x", 1) == 1
+    assert (service.pid("primary") != primary, service.pid("supervisor")) == (True, supervisor)
+    wait_for(lambda: "no answer" in service.log_tail(), "the log line")
+
+
 @pytest.mark.parametrize(
     "fields",
     [
