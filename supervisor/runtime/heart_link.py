@@ -13,6 +13,7 @@ from pathlib import Path
 
 from osupervisor.supervisor.heart.launch import Inheritance
 from osupervisor.supervisor.heart.revive import revive
+from osupervisor.supervisor.runtime.post_mortem import Say
 from osupervisor.supervisor.runtime.process_state import STOPPED, is_stopped, state_of
 
 RETRY_S = 1.0
@@ -29,15 +30,14 @@ class HeartLink:
         inheritance: Inheritance,
         loop: asyncio.AbstractEventLoop,
         revived: Callable[[str], None],
-        woken: Callable[[int], None],
+        say: Say,
     ) -> None:
-        """`revived` is told what happened: empty when a new heart runs, else why none does; `woken`
-        which process was stopped."""
+        """`revived` is told what happened: empty when a new heart runs, else why none does."""
         self.inheritance = inheritance
         self.revivals = 0
         self._loop = loop
         self._revived = revived
-        self._woken = woken
+        self._say = say
         self._was_stopped = False
         self._stopped = False
         self._revived_s = -RETRY_S
@@ -114,7 +114,7 @@ class HeartLink:
         if stopped and self._was_stopped:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(link.pidfd, signal.SIGCONT)
-            self._woken(pid)
+            self._say("warning", "heart.woken", pid=pid, reason="it was stopped by a signal")
         self._was_stopped = stopped
 
     def _beat(self) -> None:

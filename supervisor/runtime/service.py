@@ -101,7 +101,7 @@ class Service:
         self._is_ready = False
         """Whether heart was told that somebody serves; it stands until this process ends."""
         self.post_mortem = PostMortem(settings, loop, say)
-        self.heart = HeartLink(inheritance, loop, self._heart_revived, self._heart_woken)
+        self.heart = HeartLink(inheritance, loop, self._heart_revived, say)
         self._wire_log(recovered)
         self._wire_brains(recovered, head_start)
         self._wire_clients(inheritance, token)
@@ -345,9 +345,6 @@ class Service:
             return
         self._say("warning", "heart.revived")
         self.status.heart_pid = self.heart.pid
-
-    def _heart_woken(self, pid: int) -> None:
-        self._say("warning", "heart.woken", pid=pid, reason="it was stopped by a signal")
 
     # --- what the core wants
 
