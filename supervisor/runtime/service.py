@@ -5,24 +5,9 @@ stop: no new calls, those in flight, a last checkpoint, brains, nursery, vault, 
 """
 
 import asyncio
-import os
 from pathlib import Path
 
-from osupervisor.bridge import line
-from osupervisor.bridge.errors import BridgeError
 from osupervisor.config.settings import Settings
-from osupervisor.supervisor.core.call import Waiter
-from osupervisor.supervisor.core.outbox import (
-    Action,
-    AnswerFromLog,
-    BeginCheckpoint,
-    ForkBrain,
-    GoesAlone,
-    Granted,
-    KeepDeadLetter,
-    KillBrain,
-    LoadBrain,
-)
 from osupervisor.supervisor.heart.launch import Inheritance
 from osupervisor.supervisor.heart.notifier import Notifier
 from osupervisor.supervisor.runtime import (
@@ -33,9 +18,10 @@ from osupervisor.supervisor.runtime import (
     recovery,
     scheduling,
 )
+from osupervisor.supervisor.runtime.actions import Actions
 from osupervisor.supervisor.runtime.allocator import Slack
 from osupervisor.supervisor.runtime.application import Beat, Part
-from osupervisor.supervisor.runtime.brain_process import BrainProcess, Verdict
+from osupervisor.supervisor.runtime.brain_process import BrainProcess
 from osupervisor.supervisor.runtime.brains import Brains, Population, role_of
 from osupervisor.supervisor.runtime.chaos import Chaos
 from osupervisor.supervisor.runtime.clock import LogClock
@@ -50,7 +36,7 @@ from osupervisor.supervisor.runtime.history import History
 from osupervisor.supervisor.runtime.keeper import Keeper
 from osupervisor.supervisor.runtime.key_window import KeyWindow
 from osupervisor.supervisor.runtime.listener import SWEEP_S, Listener
-from osupervisor.supervisor.runtime.loading import Loading, NothingToLoad
+from osupervisor.supervisor.runtime.loading import Loading
 from osupervisor.supervisor.runtime.metrics_http import MetricsHttp
 from osupervisor.supervisor.runtime.nursery_process import NurseryProcess
 from osupervisor.supervisor.runtime.post_mortem import FLOOD_LOOK_S, PostMortem, Say
@@ -124,7 +110,7 @@ class Service:
             self.disk,
             LogClock(recovered.fold.t_us),
             loop,
-            act=self._act,
+            act=lambda action: self.actions.carry_out(action),
         )
         self.engine.on_trouble = self._trouble
 
@@ -175,6 +161,17 @@ class Service:
         self.status = Status(self.engine, self.brains, self.health, self.vault, self.history)
         self.status.rung = lambda: self.keeper.ladder.rung.name
         self.letters = DeadLetters(self._data / "deadletter", settings.deadletter.kept)
+        self.actions = Actions(
+            self.brains,
+            self.health,
+            self.loading,
+            self.vault,
+            self.tape,
+            self.letters,
+            self._say,
+            granted=self._granted,
+            damaged=self.log_damaged,
+        )
         parts = methods.Parts(
             engine=self.engine,
             status=self.status,
@@ -346,33 +343,7 @@ class Service:
         self._say("warning", "heart.revived")
         self.status.heart_pid = self.heart.pid
 
-    # --- what the core wants
-
-    def _act(self, action: Action) -> None:
-        match action:
-            case Granted(brain, epoch):
-                self._granted(brain, epoch)
-            case LoadBrain(brain, after):
-                self._load(brain, after)
-            case ForkBrain():
-                self.brains.fork(action)
-            case KillBrain(brain, reason):
-                self.brains.broken(brain, reason)
-            case GoesAlone(brain, n):
-                self.health.look_before(brain, n)
-            case BeginCheckpoint():
-                self._begin_checkpoint(action)
-            case AnswerFromLog(waiter, lsn):
-                self._answer_from_log(waiter, lsn)
-            case KeepDeadLetter():
-                self._keep_dead_letter(action)
-
-    def _answer_from_log(self, waiter: Waiter, lsn: int) -> None:
-        def failed(reason: str) -> None:
-            self._say("error", "outcome.not_read", lsn=lsn, reason=reason)
-
-        if waiter.asker.answer(waiter.message_id, self.tape.outcome_at(lsn, failed)):
-            waiter.asker.flush()
+    # --- what the core and the vault tell
 
     def _granted(self, brain: int, epoch: int) -> None:
         process = self.brains.by_id.get(brain)
@@ -392,42 +363,6 @@ class Service:
         if not self._is_ready:
             self._is_ready = True
             self._notify().ready()
-
-    def _load(self, brain: int, after: int) -> None:
-        process = self.brains.by_id.get(brain)
-        if process is None:
-            return
-        process.loads += 1
-        try:
-            self.loading.load(process, after)
-        except NothingToLoad as error:
-            self._say("error", "brain.load_failed", brain=brain, reason=str(error))
-            self.brains.kill(process, Verdict(str(error)))
-            self.log_damaged(str(error))
-        except (OSError, BridgeError) as error:
-            self._say("error", "brain.load_failed", brain=brain, reason=str(error))
-            self.brains.kill(process, Verdict(str(error)))
-
-    def _begin_checkpoint(self, action: BeginCheckpoint) -> None:
-        """The brain is told already, and waits for descriptors; none call it off."""
-        process = self.brains.by_id.get(action.brain)
-        descriptors = self.vault.begin(action) or ()
-        try:
-            if process is not None:
-                line.send(process.line, ["checkpoint", action.lsn], descriptors)
-        except (OSError, BridgeError) as error:
-            self._say("warning", "checkpoint.not_begun", brain=action.brain, reason=str(error))
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-
-    def _keep_dead_letter(self, action: KeepDeadLetter) -> None:
-        try:
-            letter = self.letters.keep(action)
-        except OSError as error:
-            self._say("error", "deadletter.not_kept", op=action.op, reason=str(error))
-        else:
-            self._say("error", "deadletter.kept", op=action.op, letter=letter)
 
     def _request_checkpoint(self) -> None:
         self.core.want_checkpoint()
