@@ -13,11 +13,17 @@ from setuptools import Extension, setup
 
 COMPILED = (
     "bridge/call.py",
+    "bridge/call_encoder.py",
     "bridge/call_options.py",
+    "bridge/exchange.py",
     "bridge/frames.py",
+    "bridge/guarded.py",
+    "bridge/identity.py",
     "bridge/messages.py",
     "bridge/methods.py",
     "bridge/packing.py",
+    "bridge/pending.py",
+    "bridge/pipeline.py",
     "bridge/port_messages.py",
     "bridge/session.py",
     "bridge/skip.py",

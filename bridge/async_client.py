@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, cast
 
 from osupervisor.bridge.address import Address, parse_address
-from osupervisor.bridge.async_link import AsyncLink, AsyncReply
+from osupervisor.bridge.async_link import AsyncLink
 from osupervisor.bridge.call_encoder import CallOptions, merge, none_if_silent
 from osupervisor.bridge.call_options import Durability
 from osupervisor.bridge.client import PathKey
@@ -31,7 +31,7 @@ from osupervisor.bridge.methods import (
     SYSTEM_GET_METRICS,
     SYSTEM_STATUS,
 )
-from osupervisor.bridge.pending import WAITING
+from osupervisor.bridge.pending import WAITING, AsyncReply
 from osupervisor.bridge.pipeline import WINDOW
 
 

@@ -9,33 +9,20 @@ import asyncio
 import os
 import random
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from osupervisor.bridge.address import Address, TcpAddress, service_address, short_name
 from osupervisor.bridge.call_encoder import CallOptions
 from osupervisor.bridge.errors import AddressError, LocalProtocolError
 from osupervisor.bridge.exchange import Exchange, State
-from osupervisor.bridge.pending import Pending
+from osupervisor.bridge.pending import AsyncReply
 
 CONNECT_TRY_S: Final = 5.0
 """Longest single try to connect."""
 
 _links: "weakref.WeakSet[AsyncLink]" = weakref.WeakSet()
-
-
-class AsyncReply(Pending):
-    """What will come of one request. `await` it for the result, or the error that came instead."""
-
-    __slots__ = ("link",)
-
-    link: "AsyncLink"
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        if not self.done:
-            yield from self.link.wait(self).__await__()
-        return self.outcome()
 
 
 class AsyncLink:

@@ -7,7 +7,6 @@ frame is made once: it is sent again as it is, so that the service finds the sam
 same key.
 """
 
-import struct
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,13 +17,17 @@ from osupervisor.bridge.frames import FRAME_BYTES_MAX, HEADER_SIZE
 from osupervisor.bridge.identity import CLIENT_BYTES
 from osupervisor.bridge.packing import new_packer, pack
 
-_head = struct.Struct(">I3sI12s").pack
-_head_wide = struct.Struct(">I3sQ12s").pack
-_tail = struct.Struct(">25sQ6sQ").pack
 _METHOD: Final = b"\xaabrain.call\x94"
-_HEAD_SIZE: Final = 19
+_KEY: Final = b"\x82\xa3key\x92\xc4\x10"
+_SEEN: Final = b"\xa4seen\xcf"
+_KEYED_SIZE: Final = 47
+"""The options of a call under a library key that have nothing else."""
 _NARROW_MAX: Final = 2**32 - 1
 _CALL_BYTES_MAX: Final = FRAME_BYTES_MAX - 4
+_BYTES: Final = [bytes((byte,)) for byte in range(256)]
+_LENGTHS_COUNT: Final = 1024
+_LENGTHS: Final = [size.to_bytes(HEADER_SIZE, "big") for size in range(_LENGTHS_COUNT)]
+"""Those of most calls: looking one up costs a tenth of packing it."""
 _OPS_CACHED_MAX: Final = 1024
 _PACK_ERRORS: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
@@ -84,19 +87,40 @@ def none_if_silent(options: CallOptions) -> CallOptions | None:
 class CallEncoder:
     """Makes the frames of one client. Not for several threads at once."""
 
-    __slots__ = ("_client", "_key", "_ops", "_pack")
+    __slots__ = (
+        "_client",
+        "_high",
+        "_id_begins",
+        "_key_begins",
+        "_ops",
+        "_pack",
+        "_seen",
+        "_seen_packed",
+        "_widening",
+    )
 
     def __init__(self, client: bytes) -> None:
         self._pack = new_packer().pack
         self._ops: dict[str, bytes] = {}
-        """Packed names of ops that were called before."""
+        """Method and packed name of ops that were called before."""
+        self._seen = -1
+        self._seen_packed = b""
         self.rename(client)
 
     def rename(self, client: bytes) -> None:
         """From now on calls are of this client."""
         assert len(client) == CLIENT_BYTES, "the library's names have one length"
         self._client = client
-        self._key = b"\x82\xa3key\x92\xc4\x10" + client + b"\xcf"
+        self._count_on(0)
+
+    def _count_on(self, number: int) -> None:
+        """Packs what 256 calls with numbers like this one have in common: all but its last byte."""
+        self._high = number >> 8
+        high = self._high.to_bytes(7, "big")
+        self._key_begins = _KEY + self._client + b"\xcf" + high
+        wide = number > _NARROW_MAX
+        self._id_begins = b"\x94\x00\xcf" + high if wide else b"\x94\x00\xce" + high[4:]
+        self._widening = 4 if wide else 0
 
     def renamed(self, frame: bytes) -> bytes:
         """A frame of the library under another name, as one of this client. The number stays."""
@@ -109,7 +133,7 @@ class CallEncoder:
 
     def frame(
         self,
-        op: str,
+        op: Any,
         args: tuple[object, ...],
         kwargs: dict[str, object],
         number: int,
@@ -119,34 +143,54 @@ class CallEncoder:
         """The frame of a call. Raises LocalProtocolError."""
         pack = self._pack
         try:
-            packed_op = self._ops[op]
+            method = self._ops[op]
         except (KeyError, TypeError):
-            packed_op = self._pack_op(op)
+            method = self._pack_op(op)
         try:
             packed_args = pack(args) if args else b"\x90"
             packed_kwargs = pack(kwargs) if kwargs else b"\x80"
         except _PACK_ERRORS as error:
             raise _unpackable(op, error) from None
+        if number >> 8 != self._high:
+            self._count_on(number)
+        if seen != self._seen:
+            self._seen = seen
+            self._seen_packed = _SEEN + seen.to_bytes(8, "big")
+        low = _BYTES[number & 0xFF]
+        begins = self._id_begins
+        size = len(begins) + len(method) + len(packed_args) + len(packed_kwargs)
         if options is None:
-            tail = _tail(self._key, number, b"\xa4seen\xcf", seen)
-        else:
-            tail = self._tail_with(number, seen, options)
-        size = _HEAD_SIZE + len(packed_op) + len(packed_args) + len(packed_kwargs) + len(tail)
-        if size > _CALL_BYTES_MAX:
-            raise _too_long(op, size)
-        if number > _NARROW_MAX:
-            head = _head_wide(size + 4, b"\x94\x00\xcf", number, _METHOD)
-        else:
-            head = _head(size, b"\x94\x00\xce", number, _METHOD)
-        return b"".join((head, packed_op, packed_args, packed_kwargs, tail))
+            size += 1 + _KEYED_SIZE
+            length = _LENGTHS[size] if size < _LENGTHS_COUNT else self._length(op, size)
+            return b"".join(
+                (
+                    length,
+                    begins,
+                    low,
+                    method,
+                    packed_args,
+                    packed_kwargs,
+                    self._key_begins,
+                    low,
+                    self._seen_packed,
+                )
+            )
+        packed_options = self._options(low, options)
+        length = self._length(op, size + 1 + len(packed_options))
+        return b"".join((length, begins, low, method, packed_args, packed_kwargs, packed_options))
 
-    def _tail_with(self, number: int, seen: int, options: CallOptions) -> bytes:
+    def _length(self, op: Any, size: int) -> bytes:
+        if size - self._widening > _CALL_BYTES_MAX:
+            raise _too_long(op, size)
+        return size.to_bytes(HEADER_SIZE, "big")
+
+    def _options(self, low: bytes, options: CallOptions) -> bytes:
         if options.own_key:
             return bytes((0x80 + options.count,)) + options.packed
-        key = bytes((0x82 + options.count,)) + self._key[1:]
-        return _tail(key, number, b"\xa4seen\xcf", seen) + options.packed
+        key = bytes((0x82 + options.count,)) + self._key_begins[1:] + low
+        return key + self._seen_packed + options.packed
 
-    def _pack_op(self, op: str) -> bytes:
+    def _pack_op(self, op: Any) -> bytes:
         wanted = f"wanted a string of 1 to {OP_BYTES_MAX} bytes"
         try:
             size = len(op.encode())
@@ -154,10 +198,10 @@ class CallEncoder:
             raise LocalProtocolError(f"found the op {op!r:.200}: {error}", wanted) from None
         if not 0 < size <= OP_BYTES_MAX:
             raise LocalProtocolError(f"found the op {op!r:.200}", wanted)
-        packed = self._pack(op)
+        method = _METHOD + self._pack(op)
         if len(self._ops) < _OPS_CACHED_MAX:
-            self._ops[op] = packed
-        return packed
+            self._ops[op] = method
+        return method
 
 
 def _unpackable(op: object, error: Exception) -> LocalProtocolError:
@@ -167,7 +211,7 @@ def _unpackable(op: object, error: Exception) -> LocalProtocolError:
     )
 
 
-def _too_long(op: str, size: int) -> LocalProtocolError:
+def _too_long(op: object, size: int) -> LocalProtocolError:
     return LocalProtocolError(
         f"a call of {op} has {size} bytes, a frame takes {FRAME_BYTES_MAX}",
         "send less at once, or store it elsewhere and send where it is",

@@ -26,9 +26,10 @@ second time. So each request has exactly one outcome:
 Times are monotonic seconds, given by the caller.
 """
 
+import struct
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from osupervisor.bridge.call_encoder import CallEncoder, CallOptions
 from osupervisor.bridge.client_errors import not_running, out_of_time, unknown
@@ -41,12 +42,12 @@ from osupervisor.bridge.errors import (
     ServiceError,
     from_map,
 )
-from osupervisor.bridge.frames import FrameDecoder
+from osupervisor.bridge.frames import FRAME_BYTES_MAX, HEADER_SIZE, FrameDecoder
 from osupervisor.bridge.identity import Identity
 from osupervisor.bridge.messages import RESPONSE, Notification, Response, parse, request
 from osupervisor.bridge.methods import KERNEL_HELLO, METHODS, PROTOCOL_VERSION
 from osupervisor.bridge.packing import DECODE_ERRORS, unpack
-from osupervisor.bridge.pending import Pending
+from osupervisor.bridge.pending import WAITING, Pending
 from osupervisor.bridge.session import ERROR
 
 DEADLINE_S: Final = 90.0
@@ -63,6 +64,17 @@ _NEVER: Final = float("inf")
 _NO_ANSWER: Final[tuple[type[Exception], ...]] = (*DECODE_ERRORS, KeyError)
 _HELLO_ID: Final = 0
 """Requests count from 1."""
+
+_plain_at: Final = struct.Struct(">I3sIB").unpack_from
+_RESPONSE: Final = b"\x94\x01\xce"
+_NIL: Final = 0xC0
+_PLAIN_BYTES_MIN: Final = 13
+"""A result of one byte: length u32 | 94 01 ce<number> c0 | result."""
+_VALUES: Final[list[object]] = [
+    unpack(bytes((byte,))) if byte < 0x80 or byte in (0xC0, 0xC2, 0xC3) else WAITING
+    for byte in range(256)
+]
+"""What one byte stands for, of those that most ops return: small numbers, None, a bool."""
 
 P = TypeVar("P", bound=Pending)
 
@@ -86,7 +98,7 @@ class Exchange(Generic[P]):
 
     def __init__(
         self,
-        make: Callable[[int, bytes, float], P],
+        make: Callable[[], P],
         jitter: Callable[[], float],
         *,
         token: str | None = None,
@@ -135,7 +147,7 @@ class Exchange(Generic[P]):
 
     def call(
         self,
-        op: str,
+        op: Any,
         args: tuple[object, ...],
         kwargs: dict[str, object],
         now: float,
@@ -143,45 +155,67 @@ class Exchange(Generic[P]):
         deadline_s: float = DEADLINE_S,
     ) -> P:
         """A new call. Raises LocalProtocolError, and then nothing was done."""
+        pending = self._make()
+        self.enter(pending, op, args, kwargs, now, options, deadline_s)
+        return pending
+
+    def enter(
+        self,
+        pending: P,
+        op: Any,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        now: float,
+        options: CallOptions | None = None,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        """A new call, of which `pending` has nothing yet. Raises LocalProtocolError, and then
+        nothing was done."""
         identity = self.identity
         if now >= identity.renew_at:
             self._rename(now)
         number = identity.next_number
         frame = self._encoder.frame(op, args, kwargs, number, identity.seen, options)
         identity.next_number = number + 1
-        if options is not None and options.timeout_s is not None:
-            deadline_s = options.timeout_s
+        if options is not None:
+            if options.timeout_s is not None:
+                deadline_s = options.timeout_s
+            if options.own_key:
+                pending.troubled().own_key = True
         deadline_s += now
         # As `_begin`, without the cost of calling it.
-        pending = self._pending[number] = self._make(number, frame, deadline_s)
+        pending.number = number
+        pending.frame = frame
+        pending.deadline_s = deadline_s
+        self._pending[number] = pending
         if self.state is _UP:
             self.out.append(frame)
         else:
             self._unsent.add(number)
         if deadline_s < self._check_at:
             self._check_at = deadline_s
-        if options is not None and options.own_key:
-            pending.troubled().own_key = True
-        return pending
 
     def request(self, method: str, params: list[object], now: float, deadline_s: float) -> P:
         """A new request of another method. Raises LocalProtocolError."""
         frame = request(self.identity.next_number, method, params)
-        pending = self._begin(self.identity.take(), frame, now + deadline_s)
+        pending = self._make()
+        self._begin(pending, self.identity.take(), frame, now + deadline_s)
         pending.troubled().own_key = True
         known = METHODS.get(method)
         pending.troubled().once = known is not None and not known.repeatable
         return pending
 
-    def _begin(self, number: int, frame: bytes, deadline_s: float) -> P:
-        pending = self._pending[number] = self._make(number, frame, deadline_s)
+    def _begin(self, pending: P, number: int, frame: bytes, deadline_s: float) -> None:
+        pending.number = number
+        pending.frame = frame
+        pending.deadline_s = deadline_s
+        self._pending[number] = pending
         if self.state is _UP:
             self.out.append(frame)
         else:
             self._unsent.add(number)
         if deadline_s < self._check_at:
             self._check_at = deadline_s
-        return pending
 
     def _rename(self, now: float) -> None:
         """New calls go under a new name; so do those that were never sent. What was sent keeps the
@@ -256,19 +290,54 @@ class Exchange(Generic[P]):
         woken: list[P] = []
         waiting = len(self._pending)
         fault: RemoteProtocolError | None = None
-        try:
-            bodies = self._decoder.feed(data)
-        except FrameTooLargeError as error:
-            bodies, fault = list(error.frames), error
-        try:
-            self._receive_all(bodies, now, woken)
-        except RemoteProtocolError as error:
-            fault = error
+        start = 0 if self._decoder.pending_bytes else self._receive_plain(data, woken)
+        if start < len(data):
+            try:
+                bodies = self._decoder.feed(data[start:] if start else data)
+            except FrameTooLargeError as error:
+                bodies, fault = list(error.frames), error
+            try:
+                self._receive_all(bodies, now, woken)
+            except RemoteProtocolError as error:
+                fault = error
         if len(self._pending) < waiting:
             self._tries = 0
         if fault is not None:
             woken += self._break_off(fault, now)
         return woken
+
+    def _receive_plain(self, data: bytes, woken: list[P]) -> int:
+        """The results at the beginning of `data`, packed as the service does it. Gives where they
+        end: there begins a frame that is cut, or anything else."""
+        pendings = self._pending
+        answered: list[int] = []
+        size = len(data)
+        start = 0
+        while start + _PLAIN_BYTES_MIN <= size <= FRAME_BYTES_MAX:
+            length: int
+            error: int
+            length, magic, number, error = _plain_at(data, start)
+            end = start + HEADER_SIZE + length
+            pending = pendings.get(number)
+            if end > size or magic != _RESPONSE or error != _NIL or pending is None:
+                break
+            value: object = WAITING
+            if length == _PLAIN_BYTES_MIN - HEADER_SIZE:
+                value = _VALUES[data[end - 1]]
+            if value is WAITING:
+                try:
+                    value = unpack(data[start + _PLAIN_BYTES_MIN - 1 : end])
+                except DECODE_ERRORS:
+                    break
+            start = end
+            del pendings[number]
+            answered.append(number)
+            pending.value = value
+            pending.frame = b""  # Who keeps a million replies doesn't keep their requests.
+            if pending.waiter is not None:
+                woken.append(pending)
+        self.identity.settle(answered)
+        return start
 
     def _receive_all(self, bodies: list[bytes], now: float, woken: list[P]) -> None:
         pendings = self._pending
@@ -287,7 +356,7 @@ class Exchange(Generic[P]):
                 del pendings[number]
                 answered.append(number)
                 pending.value = value
-                pending.frame = b""  # Who keeps a million replies doesn't keep their requests.
+                pending.frame = b""
                 if pending.waiter is not None:
                     woken.append(pending)
         finally:
@@ -351,8 +420,8 @@ class Exchange(Generic[P]):
             error = from_map(hello.error)
             woken.extend(self.fail_all(lambda: error))
         elif self.state is State.GREETING:
-            said = cast("dict[object, object]", hello.result)
-            service_us = said.get("now_us") if isinstance(hello.result, dict) else None
+            said = hello.result if isinstance(hello.result, dict) else {}
+            service_us = cast("dict[object, object]", said).get("now_us")
             if isinstance(service_us, int) and self.identity.learn(service_us, now):
                 self._rename(now)
             self._go_up()

@@ -22,13 +22,14 @@ import threading
 import weakref
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from osupervisor.bridge.address import Address, connect, service_address
 from osupervisor.bridge.call_encoder import CallOptions
 from osupervisor.bridge.errors import AddressError, LocalProtocolError
 from osupervisor.bridge.exchange import GRACE_S, Exchange, State
-from osupervisor.bridge.pending import Pending
+from osupervisor.bridge.guarded import Guarded
+from osupervisor.bridge.pending import Reply
 
 READ_BYTES: Final = 65_536
 """Larger reads come from fresh pages of the kernel every time, and cost ten times as much."""
@@ -39,20 +40,6 @@ IDLE_S: Final = 3600.0
 _FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 _links: "weakref.WeakSet[Link]" = weakref.WeakSet()
-
-
-class Reply(Pending):
-    """What will come of one request."""
-
-    __slots__ = ("link",)
-
-    link: "Link"
-
-    def result(self) -> Any:
-        """Waits for the outcome: the result. Raises the error that came instead."""
-        if not self.done:
-            self.link.wait(self)
-        return self.outcome()
 
 
 class Link:
@@ -71,16 +58,16 @@ class Link:
             where=str(address),
         )
         self._socket: socket.socket | None = None
+        self.guarded = Guarded(self._new_exchange())
         self._begin()
         _links.add(self)
 
     def _begin(self) -> None:
-        self.lock = threading.Lock()
-        self.exchange = self._new_exchange()
+        self.lock = self.guarded.lock
+        self.exchange = self.guarded.exchange
         self._unwritten = b""
         self._driving = False
         self._parked: dict[threading.Lock, None] = {}
-        self.closed = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(self._wake, select.POLLIN)
@@ -109,6 +96,11 @@ class Link:
             reply.link = self
             self.write()
         return reply
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.guarded.closed
 
     def _check_open(self) -> None:
         if self.closed:
@@ -278,7 +270,7 @@ class Link:
         with self.lock:
             if self.closed:
                 return
-            self.closed = True
+            self.guarded.closed = True
             closed = LocalProtocolError("the client was closed before the answer came")
             self._wake_all(self.exchange.fail_all(lambda: closed))
             if self._driving:
@@ -298,10 +290,11 @@ class Link:
         self.exchange.fail_all(lambda: parents)
         if not self.closed:
             self._release()
+            self.guarded.begin(self._new_exchange())
             self._begin()
 
     def __del__(self) -> None:
-        if not getattr(self, "closed", True):
+        if hasattr(self, "guarded") and not self.closed:
             self._release()
 
 

@@ -1,7 +1,8 @@
 """One request of a client, from its first sending to its outcome. A value with room for both."""
 
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from osupervisor.bridge.errors import BridgeError
 
@@ -30,12 +31,12 @@ class Pending:
 
     __slots__ = ("deadline_s", "error", "frame", "number", "trouble", "value", "waiter")
 
-    def __init__(self, number: int, frame: bytes, deadline_s: float) -> None:
-        self.number = number
+    def __init__(self) -> None:
+        self.number = 0
         """Its id on the wire and, of a call, its key's number."""
-        self.frame = frame
+        self.frame = b""
         """Its bytes, to be sent again as they are. Empty once there is an outcome."""
-        self.deadline_s = deadline_s
+        self.deadline_s = 0.0
         """Monotonic seconds. Until then it is sent again where that helps."""
         self.value: Any = WAITING
         self.error: BridgeError | None = None
@@ -66,3 +67,42 @@ class Pending:
         if self.error is not None:
             raise self.error
         return self.value
+
+
+class Waiting(Protocol):
+    """What a thread waits at."""
+
+    def wait(self, reply: "Reply", /) -> None: ...
+
+
+class AsyncWaiting(Protocol):
+    """What a task waits at."""
+
+    def wait(self, reply: "AsyncReply", /) -> Coroutine[Any, Any, None]: ...
+
+
+class Reply(Pending):
+    """What will come of one request."""
+
+    __slots__ = ("link",)
+
+    link: Waiting
+
+    def result(self) -> Any:
+        """Waits for the outcome: the result. Raises the error that came instead."""
+        if not self.done:
+            self.link.wait(self)
+        return self.outcome()
+
+
+class AsyncReply(Pending):
+    """What will come of one request. `await` it for the result, or the error that came instead."""
+
+    __slots__ = ("link",)
+
+    link: AsyncWaiting
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if not self.done:
+            yield from self.link.wait(self).__await__()
+        return self.outcome()

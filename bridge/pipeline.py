@@ -5,7 +5,6 @@ the oldest is waited for, which reads whatever has come. So a call costs a share
 read and of nothing else.
 """
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -13,13 +12,14 @@ from typing import Any, Final
 
 from osupervisor.bridge.call_encoder import CallOptions
 from osupervisor.bridge.errors import BridgeError, LocalProtocolError
-from osupervisor.bridge.link import Link, Reply
-from osupervisor.bridge.pending import WAITING
+from osupervisor.bridge.link import Link
+from osupervisor.bridge.pending import WAITING, Reply
 
 WINDOW: Final = 128
 """Calls in flight of a pipeline: enough to keep supervisor and brain busy at once."""
 _GATHERED: Final = 32
 """Calls that are gathered before they are written: as many as the service answers in one piece."""
+_now: Final = monotonic
 
 
 class Pipeline:
@@ -29,25 +29,31 @@ class Pipeline:
         if window < 1:
             raise LocalProtocolError(f"found the window {window}", "wanted at least 1")
         self._link = link
+        self._guarded = link.guarded
         self._options = options
         self._window = window
         self._raising = raising
-        self._replies: deque[Reply] = deque()
+        self._replies: list[Reply] = []
         """In order of the calls; the first of them has no outcome, or nobody has looked."""
         self._error: BridgeError | None = None
 
     def call(self, op: str, /, *args: Any, **kwargs: Any) -> Reply:
         """Asks, and returns at once, or when there is room. Ask the reply for its `result()`."""
-        link = self._link
+        guarded = self._guarded
         replies = self._replies
-        with link.lock:  # What `Link.call` does, without the cost of calling it.
-            if link.closed:
+        reply = Reply()
+        lock = guarded.lock
+        lock.acquire()  # What `Link.call` does, without the cost of calling it.
+        try:
+            if guarded.closed:
                 raise LocalProtocolError("the client is closed", "make a new Client")
-            exchange = link.exchange
-            reply = exchange.call(op, args, kwargs, monotonic(), self._options)
-            reply.link = link
+            exchange = guarded.exchange
+            exchange.enter(reply, op, args, kwargs, _now(), self._options)
+            reply.link = self._link
             if len(exchange.out) > _GATHERED:
-                link.write()
+                self._link.write()
+        finally:
+            lock.release()
         replies.append(reply)
         if len(replies) >= self._window:
             self._make_room()
@@ -73,10 +79,14 @@ class Pipeline:
     def _make_room(self) -> None:
         replies = self._replies
         self._link.wait(replies[0])
-        while replies and replies[0].value is not WAITING:
-            reply = replies.popleft()
+        done = 0
+        for reply in replies:
+            if reply.value is WAITING:
+                break
+            done += 1
             if reply.error is not None and self._error is None:
                 self._error = reply.error
+        del replies[:done]
 
     def __enter__(self) -> "Pipeline":
         return self

@@ -13,7 +13,6 @@ import uvloop
 from osupervisor.bridge import messages
 from osupervisor.bridge.address import TcpAddress, listen_unix
 from osupervisor.bridge.async_client import AsyncClient
-from osupervisor.bridge.async_link import AsyncReply
 from osupervisor.bridge.errors import (
     AddressError,
     LocalProtocolError,
@@ -27,6 +26,7 @@ from osupervisor.bridge.errors import (
     Unavailable,
 )
 from osupervisor.bridge.messages import outcome_of_error
+from osupervisor.bridge.pending import AsyncReply
 from tests.bridge.service import Break, Service, greeting
 
 Run = Callable[[Callable[[AsyncClient], Awaitable[None]]], None]

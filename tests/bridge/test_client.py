@@ -25,8 +25,8 @@ from osupervisor.bridge.errors import (
     Timeout,
     Unavailable,
 )
-from osupervisor.bridge.link import Reply
 from osupervisor.bridge.messages import outcome_of_error
+from osupervisor.bridge.pending import Reply
 from tests.bridge.service import Break, Service, greeting
 
 NOT_NOW = [outcome_of_error(kind("not now").to_map()) for kind in (Overloaded, Unavailable)]
