@@ -17,7 +17,6 @@ COMPILED = (
     "bridge/call_options.py",
     "bridge/exchange.py",
     "bridge/frames.py",
-    "bridge/guarded.py",
     "bridge/identity.py",
     "bridge/messages.py",
     "bridge/methods.py",
@@ -27,6 +26,7 @@ COMPILED = (
     "bridge/port_messages.py",
     "bridge/session.py",
     "bridge/skip.py",
+    "bridge/wire.py",
     "supervisor/core",
     "supervisor/runtime/clock.py",
     "supervisor/runtime/connection.py",
@@ -35,9 +35,9 @@ COMPILED = (
     "supervisor/runtime/port.py",
     "wal/record.py",
 )
-"""What every request goes through in the supervisor, and the codecs that its clients share. Not the
-brain's modules: their time goes into the state's containers, subclasses of dict and list, which
-mypyc can't make; nor classes that others inherit from or refer to weakly (the clients, errors)."""
+"""What every request goes through in the supervisor and in a client. Not the brain's modules: their
+time goes into the state's containers, subclasses of dict and list, which mypyc can't make; nor what
+authors call with any argument (the clients), or refer to weakly (a client's `Link`, errors)."""
 
 
 def extensions() -> list[Extension]:

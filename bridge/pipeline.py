@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from osupervisor.bridge.call_encoder import CallOptions
 from osupervisor.bridge.errors import BridgeError, LocalProtocolError
-from osupervisor.bridge.link import Link
 from osupervisor.bridge.pending import WAITING, Reply
+from osupervisor.bridge.wire import Wire
 
 WINDOW: Final = 128
 """Calls in flight of a pipeline: enough to keep supervisor and brain busy at once."""
@@ -25,11 +25,10 @@ _now: Final = monotonic
 class Pipeline:
     """Calls in flight together. For one thread; others make their own from the same client."""
 
-    def __init__(self, link: Link, options: CallOptions | None, window: int, raising: bool) -> None:
+    def __init__(self, link: Wire, options: CallOptions | None, window: int, raising: bool) -> None:
         if window < 1:
             raise LocalProtocolError(f"found the window {window}", "wanted at least 1")
         self._link = link
-        self._guarded = link.guarded
         self._options = options
         self._window = window
         self._raising = raising
@@ -37,23 +36,19 @@ class Pipeline:
         """In order of the calls; the first of them has no outcome, or nobody has looked."""
         self._error: BridgeError | None = None
 
-    def call(self, op: str, /, *args: Any, **kwargs: Any) -> Reply:
+    def call(self, op: Any, /, *args: Any, **kwargs: Any) -> Reply:
         """Asks, and returns at once, or when there is room. Ask the reply for its `result()`."""
-        guarded = self._guarded
+        link = self._link
         replies = self._replies
         reply = Reply()
-        lock = guarded.lock
-        lock.acquire()  # What `Link.call` does, without the cost of calling it.
-        try:
-            if guarded.closed:
+        with link.lock:  # What `Wire.call` does, without the cost of calling it.
+            if link.closed:
                 raise LocalProtocolError("the client is closed", "make a new Client")
-            exchange = guarded.exchange
+            exchange = link.exchange
             exchange.enter(reply, op, args, kwargs, _now(), self._options)
-            reply.link = self._link
+            reply.link = link
             if len(exchange.out) > _GATHERED:
-                self._link.write()
-        finally:
-            lock.release()
+                link.write()
         replies.append(reply)
         if len(replies) >= self._window:
             self._make_room()
