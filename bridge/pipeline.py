@@ -36,7 +36,8 @@ class Pipeline:
         """In order of the calls; the first of them has no outcome, or nobody has looked."""
         self._error: BridgeError | None = None
 
-    def call(self, op: Any, /, *args: Any, **kwargs: Any) -> Reply:
+    # Compiled, a positional parameter's name is taken from the keywords: so it is one of nobody's.
+    def call(self, __op: Any, /, *args: Any, **kwargs: Any) -> Reply:
         """Asks, and returns at once, or when there is room. Ask the reply for its `result()`."""
         link = self._link
         replies = self._replies
@@ -45,7 +46,7 @@ class Pipeline:
             if link.closed:
                 raise LocalProtocolError("the client is closed", "make a new Client")
             exchange = link.exchange
-            exchange.enter(reply, op, args, kwargs, _now(), self._options)
+            exchange.enter(reply, __op, args, kwargs, _now(), self._options)
             reply.link = link
             if len(exchange.out) > _GATHERED:
                 link.write()

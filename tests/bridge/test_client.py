@@ -118,12 +118,6 @@ def test_a_bad_option_is_refused_here(client: Client, options: dict[str, str]) -
         client.with_options(**options)  # type: ignore[arg-type]  # pyright: ignore
 
 
-@pytest.mark.parametrize("op", [5, None, "", "x" * 129])
-def test_an_op_is_a_short_string(client: Client, op: str) -> None:
-    for ask in (client.call, client.pipeline().call):
-        pytest.raises(LocalProtocolError, ask, op)
-
-
 def test_a_pipeline_keeps_calls_in_flight_and_order(client: Client) -> None:
     with client.pipeline(window=10) as pipeline:
         replies: list[Reply] = []
