@@ -13,7 +13,7 @@ import store
 
 from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import BridgeError
-from osupervisor.bridge.link import Reply
+from osupervisor.bridge.pending import Reply
 
 FILL_BYTES: Final = 4_000_000
 """Of values in one call: far below the 16 MiB that a commit may have."""
