@@ -12,6 +12,14 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 COMPILED = (
+    "brain/executor.py",
+    "brain/follower.py",
+    "brain/journal.py",
+    "brain/lease.py",
+    "brain/packing.py",
+    "brain/port.py",
+    "brain/replay.py",
+    "brain/run_loop.py",
     "bridge/call.py",
     "bridge/call_encoder.py",
     "bridge/call_options.py",
@@ -33,6 +41,7 @@ COMPILED = (
     "supervisor/runtime/engine.py",
     "supervisor/runtime/outgoing.py",
     "supervisor/runtime/port.py",
+    "vault_store/hot.py",
     "wal/record.py",
 )
 """What every request goes through in the supervisor and in a client. Not the brain's modules: their

@@ -42,6 +42,8 @@ _OPAQUE: Final = frozenset({"default", "metadata", "expected", "serialization", 
 _FOUND_CHARACTERS_MAX: Final = 80
 
 Shape = tuple[object, ...]
+Check = Callable[[Sequence[Any], Mapping[str, Any]], tuple[Sequence[Any], Mapping[str, Any]]]
+"""`Arguments.check`."""
 
 
 class Arguments:

@@ -20,7 +20,7 @@ DELAY_S_MAX = 100 * 365.25 * 86400.0
 EVENT_NAME_BYTES_MAX = 256
 EFFECTS_MAX = 10_000
 """Effects of one request; a loop that asks for effects without end is found here."""
-NO_EFFECTS = b"\x90"
+NO_EFFECTS: Final = b"\x90"
 
 _PARTS: Final = {
     "emit": ("emit", "event", "payload"),

@@ -12,28 +12,40 @@ Only what leaves the state unknown (a rollback that fails) passes through as an 
 process must end then.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from osupervisor.brain import failure
 from osupervisor.brain.api import Brain
+from osupervisor.brain.arguments import Arguments, Check, Shape
 from osupervisor.brain.context import NO_EFFECTS, Context
 from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, UnpackableError
 from osupervisor.brain.packing import encode, pack
 from osupervisor.brain.program import Program
 from osupervisor.brain.state import StateTree
 
-COMMIT_BYTES_MAX = 16 * 2**20
-OUTCOME_BYTES_MAX = COMMIT_BYTES_MAX - 64
+COMMIT_BYTES_MAX: Final = 16 * 2**20
+OUTCOME_BYTES_MAX: Final = COMMIT_BYTES_MAX - 64
 """The outcome travels in a client's frame of 16 MiB, beside the message's id."""
-_SMALL_BYTES = OUTCOME_BYTES_MAX // 2
+_SMALL_BYTES: Final = OUTCOME_BYTES_MAX // 2
 """Ops and an outcome of at most this much each are not over the limit together."""
-NO_OPS = b"\x90"
-NIL = b"\xc0"
-_NIL_OUTCOME = NIL + NIL
+NO_OPS: Final = b"\x90"
+NIL: Final = b"\xc0"
+_NIL_OUTCOME: Final = NIL + NIL
 
 Executed = tuple[bytes, bytes | None, bytes, Any]
 """outcome, ops (None: a query), effects, undo (None: nothing to undo)."""
+
+
+class _Op:
+    """What is called for an op: its method, and the checks of its arguments."""
+
+    __slots__ = ("check", "exact", "method")
+
+    def __init__(self, method: Callable[..., Any], arguments: Arguments) -> None:
+        self.method = method
+        self.exact: set[Shape] = arguments.exact
+        self.check: Check = arguments.check
 
 
 class Executor:
@@ -43,11 +55,12 @@ class Executor:
         """`brain`: one that nothing has used yet; else it is made here, see `construct`."""
         self.program = program
         self.tree = tree
+        self._journal = tree.journal
         self._context = Context(self._check_own)
         self._brain: Any = construct(program) if brain is None else brain
         methods = {name: getattr(self._brain, name) for name in program.ops}
-        self._ops = {
-            name: (methods[name], op.arguments.exact, op.arguments.check)
+        self._ops: dict[str, _Op] = {
+            name: _Op(methods[name], op.arguments)
             for name, op in program.ops.items()
             if op.kind == "op"
         }
@@ -60,39 +73,41 @@ class Executor:
         attributes.update({name: gene.default for name, gene in program.genes.items()})
         attributes |= {"_context": self._context, "state": tree.root, "hot": tree.hot}
 
-    def execute(self, key: Any, request: Sequence[Any]) -> Executed:
+    def execute(self, key: Any, request: Any) -> Executed:
         """Execute `[op, args, kwargs, t_us, seed]` as the request with `key`."""
-        context = self._context
-        try:
-            name, args, kwargs, _t_us, _seed = request
-            method, exact, check = self._ops[name]
-        except (KeyError, TypeError, ValueError):
+        if not isinstance(request, list) or len(request) != 5:
             return self._execute_query(key, request)
+        name = request[0]
+        op = self._ops.get(name) if isinstance(name, str) else None
+        if op is None:
+            return self._execute_query(key, request)
+        context = self._context
         context.key = key
         context.current = request
-        if kwargs or args.__class__ is not list or tuple(map(type, args)) not in exact:
+        args, kwargs = request[1], request[2]
+        if kwargs or not isinstance(args, list) or _types(args) not in op.exact:
             try:
-                args, kwargs = check(args, kwargs)
+                args, kwargs = op.check(args, kwargs)
             except ArgumentsError as error:
                 return failure.invalid(error), NO_OPS, NO_EFFECTS, None
-        tree = self.tree
-        tree.begin()
+        journal = self._journal
+        journal.begin()
         try:
-            result = method(*args, **kwargs) if kwargs else method(*args)
+            result = op.method(*args, **kwargs) if kwargs else op.method(*args)
             if result is None:
                 outcome = _NIL_OUTCOME
             else:
                 outcome = NIL + pack(result, "result")
             effects = context.take_effects() if context.effects else NO_EFFECTS
-            ops, undo = tree.finish()
+            ops, undo = journal.finish()
         except BaseException as error:
-            tree.rollback_open()
+            journal.rollback_open()
             context.drop_effects()
             return failure.failed(error), NO_OPS, NO_EFFECTS, None
         if (
             len(ops) > _SMALL_BYTES or len(outcome) > _SMALL_BYTES or effects is not NO_EFFECTS
         ) and len(outcome) + len(ops) + len(effects) > OUTCOME_BYTES_MAX:
-            tree.rollback(undo)
+            journal.rollback((undo,))
             too_large = failure.too_large(len(outcome), len(ops), len(effects))
             return too_large, NO_OPS, NO_EFFECTS, None
         return outcome, ops, effects, undo
@@ -145,7 +160,13 @@ class Executor:
             raise BrainError(f"{name} is a query: it changes nothing and nobody gets its result")
         if name not in self._ops:
             raise BrainError(f"no op {name!r}; there are: {', '.join(self._ops)}")
-        self._ops[name][2](list(args), dict(kwargs))
+        self._ops[name].check(list(args), dict(kwargs))
+
+
+def _types(args: list[Any]) -> tuple[type, ...]:
+    if len(args) == 2:
+        return type(args[0]), type(args[1])
+    return tuple(map(type, args))
 
 
 def _bounded(outcome: bytes) -> bytes:

@@ -15,6 +15,9 @@ MESSAGE_CHARACTERS_MAX: Final = 4_096
 TRACEBACK_CHARACTERS_MAX: Final = 16_384
 NIL: Final = b"\xc0"
 _PACKAGE: Final = str(Path(__file__).resolve().parent) + "/"
+_COMPILED: Final = Path(__file__).resolve().parent.name + "/"
+"""What the file names of compiled modules begin with: they are those of the build. An author's
+own are absolute."""
 
 
 def outcome(code: str, message: str, hint: str, data: dict[str, Any]) -> bytes:
@@ -115,7 +118,9 @@ def user_traceback(error: BaseException) -> str:
 
 def _keep_user_frames(found: traceback.TracebackException, seen: set[int]) -> None:
     seen.add(id(found))
-    frames = [frame for frame in found.stack if not frame.filename.startswith(_PACKAGE)]
+    frames = [
+        frame for frame in found.stack if not frame.filename.startswith((_PACKAGE, _COMPILED))
+    ]
     found.stack = traceback.StackSummary.from_list(frames)
     for linked in (found.__cause__, found.__context__):
         if linked is not None and id(linked) not in seen:

@@ -28,6 +28,7 @@ from osupervisor.bridge import packing
 from osupervisor.bridge.operations import Key
 
 NO_OPERATIONS: Final = b"\x90"
+_ONE_OPERATION: Final = b"\x91"
 ORDER_KEPT_MIN: Final = 64
 """Keys from which on a dict's order, once listed for a deletion, is kept for the next deletions."""
 ORDERS_MAX: Final = 64
@@ -38,7 +39,7 @@ Undo = Sequence[UndoEntry]
 Mirror = Callable[[set[str]], None]
 """Called after a request, or a rollback, with the names in `hot` that it changed or removed."""
 
-_NOTHING: Final[tuple[bytes, Undo]] = (NO_OPERATIONS, ())
+_NO_UNDO: Final[Undo] = ()
 
 
 class Limbo:
@@ -161,22 +162,27 @@ class Journal:
         undo = self._undo
         if not undo:
             self.record = self._refuse
-            return _NOTHING
+            return NO_OPERATIONS, _NO_UNDO
         if self.aliases or self.loose:
             self._check_lost()
         operations = self._operations
+        if len(operations) == 1:
+            packed = _ONE_OPERATION + operations[0]
+        else:
+            packed = array_header(len(operations)) + b"".join(operations)
+        taken = tuple(undo)
         self._start_anew()
         if self.hot_changed:
             self._tell_mirror()
-        return array_header(len(operations)) + b"".join(operations), undo
+        return packed, taken
 
     def rollback_open(self) -> None:
         """Undo and close the running request; does nothing when there is none."""
         if self.record is self._refuse:
             return
-        undo = self._undo
+        undo = tuple(self._undo)
         self._start_anew()
-        self.rollback([undo])
+        self.rollback((undo,))
 
     def rollback(self, undos: Sequence[Undo]) -> None:
         """Undo finished requests; `undos` newest first. Closed before and after."""
@@ -267,12 +273,12 @@ class Journal:
 
     def _start_anew(self) -> None:
         self.record = self._refuse
-        self.aliases.clear()
-        self.loose.clear()
-        self._operations = []
-        self._undo = []
-        self._record = self._operations.append
-        self.undo = self._undo.append
+        if self.aliases:
+            self.aliases.clear()
+        if self.loose:
+            self.loose.clear()
+        self._operations.clear()
+        self._undo.clear()
 
     def _forget_spots(self) -> None:
         if self.near is not None:

@@ -12,13 +12,12 @@ the peer: PortError, and the process must end. `call` is the hot path of the who
 """
 
 import struct
-from collections.abc import Callable
 from typing import Any, Final
 
 from osupervisor.brain import failure
 from osupervisor.brain.context import NO_EFFECTS
 from osupervisor.brain.errors import PortError
-from osupervisor.brain.executor import NO_OPS, Executed, Executor
+from osupervisor.brain.executor import NO_OPS, Executor
 from osupervisor.brain.packing import encode
 from osupervisor.brain.port import FLUSH_BYTES, FLUSH_RESPONSES, Port, Undecodable
 from osupervisor.vault_store.hot import HotWriter
@@ -33,7 +32,6 @@ class Lease:
 
     __slots__ = (
         "_base",
-        "_execute",
         "_executor",
         "_head_size",
         "_hot",
@@ -49,7 +47,6 @@ class Lease:
         self.epoch = epoch
         self.n = 0
         self._executor = executor
-        self._execute: Callable[[Any, Any], Executed] = executor.execute
         self._hot = hot
         self._undos: list[Any] = []
         """What undoes n = `_base` + 1, + 2 ...; None where nothing is to be undone."""
@@ -66,14 +63,14 @@ class Lease:
         """Executions that changed the state and can still be undone."""
         return sum(undo is not None for undo in self._undos)
 
-    def call(self, port: Port, n: int, params: Any) -> None:
+    def call(self, port: Port, n: int, params: list[Any]) -> None:
         """Execute request `n` and queue its response; flushes when enough is queued."""
         epoch, key, request = params
         if epoch != self.epoch or n != self.n + 1:
             raise self._out_of_order(epoch, n)
         self.n = n
         self._hot.enter(n)
-        outcome, ops, effects, undo = self._execute(key, request)
+        outcome, ops, effects, undo = self._executor.execute(key, request)
         self._hot.leave()
         undos = self._undos
         if undos or undo is not None:

@@ -30,21 +30,23 @@ class StateTree:
     """A brain's state and hot table, with the journal of the request that runs on them.
 
     `begin`, `finish`, `rollback_open` and `rollback_all` are the journal's methods, `apply` and
-    `apply_all` are the replayer's: as attributes they cost no second call.
+    `apply_all` are the replayer's: as attributes they cost no second call. What runs per request
+    calls those of `journal`.
     """
 
     __slots__ = (
-        "_journal",
         "apply",
         "apply_all",
         "begin",
         "finish",
         "hot",
+        "journal",
         "rollback_all",
         "rollback_open",
         "root",
     )
 
+    journal: Journal
     root: TrackedDict
     """What an op knows as `self.state`."""
     hot: HotTable
@@ -70,7 +72,7 @@ class StateTree:
         self, state: State | None = None, hot: Hot | None = None, mirror: Mirror | None = None
     ) -> None:
         """See `load`. `mirror` is called with the names in `hot` that a request changed."""
-        self._journal = journal = Journal(TrackedDict, TrackedList, mirror)
+        self.journal = journal = Journal(TrackedDict, TrackedList, mirror)
         root: Any = dict_new(TrackedDict)
         root._holder = journal
         root._place = "state"
@@ -103,11 +105,11 @@ class StateTree:
 
         What `read` raises leaves a tree of no use.
         """
-        self._journal.start_following()
+        self.journal.start_following()
         for node in (self.root, self.hot):
             for value in node.values():
                 if type(value) not in SCALARS:
-                    self._journal.release(value)
+                    self.journal.release(value)
             dict_clear(node)
         dict_update(self.hot, read(self.root))
         wrap_members(self.root)
@@ -130,7 +132,7 @@ class StateTree:
 
     def read_only(self) -> AbstractContextManager[None]:
         """The context of a query: a write raises WriteInQueryError."""
-        return self._journal
+        return self.journal
 
     def resolve(self, path: Sequence[Any]) -> Any:
         """What stands at `path` below the state's root, a scalar or a node; `[]` is the root.

@@ -12,9 +12,9 @@
 import fcntl
 import mmap
 import os
-import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from time import monotonic_ns
+from typing import Any, Final
 
 from osupervisor.vault_store import hot_layout as layout
 from osupervisor.vault_store import mutex
@@ -66,15 +66,25 @@ class HotWriter:
     Raises HotSegmentError, RobustMutexError.
     """
 
-    __slots__ = ("_indices", "_kinds", "_mapping", "_number", "_reals", "_signed", "_words")
+    __slots__ = (
+        "_indices",
+        "_integers",
+        "_kinds",
+        "_mapping",
+        "_now",
+        "_number",
+        "_reals",
+        "_words",
+    )
 
     def __init__(self, fd: int) -> None:
         check_sealed(fd)
         self._mapping = mmap.mmap(fd, layout.SEGMENT_BYTES, mmap.MAP_SHARED)
         view = memoryview(self._mapping)
         self._words = view.cast("Q")
-        self._signed = view.cast("q")
+        self._integers = view.cast("q")
         self._reals = view.cast("d")
+        self._now: Callable[[], Any] = monotonic_ns
         self._indices: dict[str, int] = {}
         # What stands in the table, so that it need not be read there.
         self._kinds = bytearray(layout.COUNTERS_MAX)
@@ -87,13 +97,13 @@ class HotWriter:
     def beat(self) -> None:
         """The heartbeat: now, and one more. Safe in a signal handler."""
         words = self._words
-        words[_HEARTBEAT] = time.monotonic_ns()
+        words[_HEARTBEAT] = self._now()
         words[_BEATS] = words[_BEATS] + 1 & 0xFFFF_FFFF_FFFF_FFFF
 
     def enter(self, n: int) -> None:
         """Store, before call `n` (>= 1) is executed, that it is."""
         words = self._words
-        words[_CELL_SINCE] = time.monotonic_ns()
+        words[_CELL_SINCE] = self._now()
         words[_CELL] = n
 
     def leave(self) -> None:
@@ -123,7 +133,7 @@ class HotWriter:
         else:
             kind = layout.KIND_INT
             try:
-                self._signed[word] = value
+                self._integers[word] = value
             except ValueError:
                 raise _too_large(name, value) from None
         if self._kinds[index] != kind:
@@ -147,7 +157,7 @@ class HotWriter:
 
         The child holds no lock of the parent's (see mutex.py).
         """
-        for view in (self._words, self._signed, self._reals):
+        for view in (self._words, self._integers, self._reals):
             view.release()
         mutex.release_in_child(self._mapping)
         self._mapping.close()

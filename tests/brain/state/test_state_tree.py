@@ -119,7 +119,7 @@ def test_orders_of_few_dicts_are_kept() -> None:
         del tree.root[name]["k50"]
         tree.root[name]["k50"] = "again"
     _, undo = tree.finish()
-    assert len(tree._journal.orders) <= ORDERS_MAX  # pyright: ignore[reportPrivateUsage]
+    assert len(tree.journal.orders) <= ORDERS_MAX  # pyright: ignore[reportPrivateUsage]
     tree.rollback(undo)
     assert packed(tree.root, tree.hot) == before
 
