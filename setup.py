@@ -12,14 +12,23 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 COMPILED = (
+    "brain/adopt.py",
     "brain/executor.py",
     "brain/follower.py",
+    "brain/hot.py",
     "brain/journal.py",
     "brain/lease.py",
     "brain/packing.py",
+    "brain/plain.py",
     "brain/port.py",
+    "brain/raw.py",
     "brain/replay.py",
     "brain/run_loop.py",
+    "brain/spot.py",
+    "brain/tracked_dict.py",
+    "brain/tracked_list.py",
+    "brain/undo.py",
+    "brain/values.py",
     "bridge/call.py",
     "bridge/call_encoder.py",
     "bridge/call_options.py",
@@ -44,9 +53,9 @@ COMPILED = (
     "vault_store/hot.py",
     "wal/record.py",
 )
-"""What every request goes through in the supervisor and in a client. Not the brain's modules: their
-time goes into the state's containers, subclasses of dict and list, which mypyc can't make; nor what
-authors call with any argument (the clients), or refer to weakly (a client's `Link`, errors)."""
+"""What every request goes through in the supervisor, in a brain and in a client. Not what authors call
+with any argument and is to say what is wrong with it, nor what others refer to weakly (a client's
+`Link`, errors). The state's containers stay classes of Python's: see `python_class`."""
 
 
 def extensions() -> list[Extension]:

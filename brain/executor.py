@@ -154,7 +154,7 @@ class Executor:
             context.reading = False
         return outcome, None, NO_EFFECTS, None
 
-    def _check_own(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    def _check_own(self, name: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """For `after` and `cast`: raises BrainError unless the own op takes these arguments."""
         if name in self._queries:
             raise BrainError(f"{name} is a query: it changes nothing and nobody gets its result")

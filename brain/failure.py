@@ -15,9 +15,8 @@ MESSAGE_CHARACTERS_MAX: Final = 4_096
 TRACEBACK_CHARACTERS_MAX: Final = 16_384
 NIL: Final = b"\xc0"
 _PACKAGE: Final = str(Path(__file__).resolve().parent) + "/"
-_COMPILED: Final = Path(__file__).resolve().parent.name + "/"
-"""What the file names of compiled modules begin with: they are those of the build. An author's
-own are absolute."""
+_COMPILED: Final = "/" + __name__.rpartition(".")[0].replace(".", "/") + "/"
+"""Stands in the file names of compiled modules, which are those of the build and not absolute."""
 
 
 def outcome(code: str, message: str, hint: str, data: dict[str, Any]) -> bytes:
@@ -118,15 +117,17 @@ def user_traceback(error: BaseException) -> str:
 
 def _keep_user_frames(found: traceback.TracebackException, seen: set[int]) -> None:
     seen.add(id(found))
-    frames = [
-        frame for frame in found.stack if not frame.filename.startswith((_PACKAGE, _COMPILED))
-    ]
+    frames = [frame for frame in found.stack if not _is_own(frame.filename)]
     found.stack = traceback.StackSummary.from_list(frames)
     for linked in (found.__cause__, found.__context__):
         if linked is not None and id(linked) not in seen:
             _keep_user_frames(linked, seen)
     if found.__context__ is not None and not found.__context__.stack:
         found.__context__ = None  # how the executor looked the method up
+
+
+def _is_own(file: str) -> bool:
+    return file.startswith(_PACKAGE) or (not file.startswith("/") and _COMPILED in "/" + file)
 
 
 def _text(error: BaseException) -> str:

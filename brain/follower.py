@@ -102,8 +102,10 @@ def walk_operations(data: bytes, lsn: int, last_lsn: int) -> tuple[list[Run], in
                 and (ops_end := ops + data[ops - 1]) <= end
             ):
                 add(data[ops:ops_end])
-            else:
+            elif start > at:
                 add(_operations_of(data[start:end]))
+            else:
+                add(MALFORMED)
         at, epoch = after, epoch_found
         lsn += 1
     return [Run(epoch, operations)], at, lsn

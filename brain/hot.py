@@ -14,7 +14,7 @@ from osupervisor.brain.raw import dict_new, dict_set
 from osupervisor.brain.spot import Spot, pack, root_spot
 from osupervisor.brain.tracked_dict import TrackedDict
 from osupervisor.brain.undo import undo_set
-from osupervisor.brain.values import MISSING
+from osupervisor.brain.values import MISSING, python_class
 
 NAME_BYTES_MAX: Final = 48
 NAMES_MAX: Final = 512
@@ -22,6 +22,7 @@ COUNTER_MIN: Final = -(2**63)
 COUNTER_MAX: Final = 2**63 - 1
 
 
+@python_class
 class HotTable(TrackedDict):
     """Names to counters (int) and gauges (float); a dict as far as reading goes."""
 

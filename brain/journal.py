@@ -318,6 +318,10 @@ class Journal:
         return ("state", top._place)
 
 
+Book = Journal | Limbo
+"""What stands at the top of a container."""
+
+
 def _top_of(node: Any) -> Any:
     while node._holder._holder is not None:
         node = node._holder

@@ -105,7 +105,7 @@ class Port:
             self._decoder.feed(data)
         return True
 
-    def messages(self) -> Iterator[Any]:
+    def messages(self) -> Iterator[list[Any]]:
         """Every whole message received, decoded one by one as they are asked for.
 
         To be used up before the next `receive`. Raises PortError for what is no message.
@@ -120,13 +120,14 @@ class Port:
                     missing -= len(decoder.read_bytes(missing))
                     if missing:
                         break
-                message = decoder.unpack()
+                message: list[Any] = decoder.unpack()
             except OutOfData:
                 break
             except DECODE_ERRORS as error:
-                message = self._salvage(error)
-                if message is None:
+                salvaged = self._salvage(error)
+                if salvaged is None:
                     return
+                message = salvaged
                 decoder, found_any = self._decoder, True
             else:
                 if found_any:

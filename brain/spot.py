@@ -98,7 +98,7 @@ def spot_of(node: Any) -> Spot:
         near = journal.near
         if (
             shift is None
-            and above is holder._spot
+            and holder._spot is not None
             and holder is not near
             and len(holder) <= SMALL_DICT_KEYS_MAX
         ):

@@ -18,13 +18,15 @@ from typing import Any, Final, Self, SupportsIndex
 
 from osupervisor.brain import spot
 from osupervisor.brain.adopt import note_aliases, pack_all, take, take_all
+from osupervisor.brain.journal import Book
 from osupervisor.brain.plain import plain_dict
-from osupervisor.brain.raw import dict_add, dict_clear, dict_delete, dict_set, dict_update
-from osupervisor.brain.spot import pack, path_of, spot_of
+from osupervisor.brain.raw import dict_add, dict_clear, dict_delete, dict_get, dict_set, dict_update
+from osupervisor.brain.spot import Spot, pack, path_of, spot_of
 from osupervisor.brain.undo import undo_clear, undo_delete, undo_merge, undo_set
-from osupervisor.brain.values import KEYS, MISSING, SCALARS, refused, refused_key
+from osupervisor.brain.values import KEYS, MISSING, SCALARS, python_class, refused, refused_key
 
 
+@python_class
 class TrackedDict(dict[Any, Any]):
     """A dict of the state. Keys are exactly str, int or bytes."""
 
@@ -49,11 +51,12 @@ class TrackedDict(dict[Any, Any]):
         if type(key) not in KEYS or type(value) not in SCALARS:
             self._store(key, value)
             return
-        book, head, pack_key, _, _ = self._spot or spot_of(self)
-        old = self.get(key, MISSING)
+        kept: Spot = self._spot or spot_of(self)
+        book: Book = kept[0]
+        old = dict_get(self, key, MISSING)
         record, undo = book.record, book.undo
         try:
-            record(head + pack_key(key) + pack(value))
+            record(kept[1] + kept[2](key) + pack(value))
         except (OverflowError, ValueError) as error:
             raise refused(path_of(self, key), value, error) from None
         undo((undo_set, self, key, old))

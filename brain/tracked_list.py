@@ -15,9 +15,10 @@ from typing import Any, Self, SupportsIndex
 
 from osupervisor.brain import spot
 from osupervisor.brain.adopt import note_aliases, pack_all, take, take_all
+from osupervisor.brain.journal import Book
 from osupervisor.brain.plain import plain_list
 from osupervisor.brain.raw import list_append, list_insert, list_pop, list_set
-from osupervisor.brain.spot import pack, path_of, spot_of
+from osupervisor.brain.spot import Spot, pack, path_of, spot_of
 from osupervisor.brain.undo import (
     undo_append,
     undo_insert,
@@ -26,9 +27,10 @@ from osupervisor.brain.undo import (
     undo_remove,
     undo_splice,
 )
-from osupervisor.brain.values import SCALARS, refused
+from osupervisor.brain.values import SCALARS, python_class, refused
 
 
+@python_class
 class TrackedList(list[Any]):
     """A list of the state."""
 
@@ -49,7 +51,9 @@ class TrackedList(list[Any]):
         raise TypeError("use clear() and extend()")
 
     def append(self, value: Any) -> None:
-        book, head, _, _, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book: Book = kept[0]
+        head = kept[1]
         if type(value) in SCALARS:
             record, undo = book.record, book.undo
             try:
@@ -59,7 +63,7 @@ class TrackedList(list[Any]):
             undo((undo_append, self))
             list_append(self, value)
             return
-        node, packed = self._take(len(self), value, book, depth)
+        node, packed = self._take(len(self), value, book, kept[4])
         operation = head + packed
         book.record(operation)
         book.undo((undo_append, self))

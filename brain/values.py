@@ -8,13 +8,22 @@ enums and numpy's scalars are refused: a follower would get the plain value back
 
 from collections.abc import Collection, Iterable
 from enum import Enum
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard, TypeVar
 
 from osupervisor.brain.errors import Path, StateError
 from osupervisor.bridge.operations import DEPTH_MAX, INT_MAX, INT_MIN, Key
 
 KEYS: Final = frozenset((str, int, bytes))
 SCALARS: Final = frozenset((str, int, float, bool, bytes, type(None)))
+
+T = TypeVar("T")
+
+
+def python_class(cls: T) -> T:
+    """For a subclass of dict or list, which mypyc can't make: a class that carries a decorator it
+    leaves to Python, and compiles the methods alone.
+    """
+    return cls
 
 
 class Missing:
