@@ -13,14 +13,13 @@ from random import Random
 from typing import Any, Final
 
 from osupervisor.brain.errors import BrainError, EffectError, UnpackableError
-from osupervisor.brain.packing import array_header, decode, pack
+from osupervisor.brain.packing import NO_EFFECTS, array_header, decode, pack
 
 DELAY_S_MAX = 100 * 365.25 * 86400.0
 """A delay's microseconds stay far inside u64, and nobody waits for more."""
 EVENT_NAME_BYTES_MAX = 256
 EFFECTS_MAX = 10_000
 """Effects of one request; a loop that asks for effects without end is found here."""
-NO_EFFECTS: Final = b"\x90"
 
 _PARTS: Final = {
     "emit": ("emit", "event", "payload"),

@@ -18,9 +18,9 @@ from typing import Any, Final
 from osupervisor.brain import failure
 from osupervisor.brain.api import Brain
 from osupervisor.brain.arguments import Arguments, Check, Shape
-from osupervisor.brain.context import NO_EFFECTS, Context
+from osupervisor.brain.context import Context
 from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, UnpackableError
-from osupervisor.brain.packing import encode, pack
+from osupervisor.brain.packing import NO_EFFECTS, encode, pack
 from osupervisor.brain.program import Program
 from osupervisor.brain.state import StateTree
 

@@ -80,32 +80,36 @@ def walk_operations(data: bytes, lsn: int, last_lsn: int) -> tuple[list[Run], in
     256 bytes, and are taken apart here without a call.
     """
     operations: list[bytes] = []
-    add = operations.append
     unpack = _HEAD.unpack_from
     at, size, last_at = 0, len(data), len(data) - OVERHEAD
     epoch = 0
+    length: int
+    found: int
+    epoch_found: int
+    kind: int
+    commit_bytes: int
     while at <= last_at and lsn <= last_lsn:
         length, found, epoch_found, kind, commit_bytes = unpack(data, at)
         after = at + length
         if found != lsn or length < OVERHEAD or after > size:
             break
         if kind != _COMMIT:
-            add(NO_OPS)
+            operations.append(NO_OPS)
         else:
             end: int = after - TRAILER_SIZE
             start: int = end - commit_bytes
-            ops = start + 4 + data[start + 1] if start > at else end
+            ops: int = start + 4 + data[start + 1] if start > at else end
             if (
                 ops < end
                 and data[start] == _BIN8
                 and data[ops - 2] == _BIN8
                 and (ops_end := ops + data[ops - 1]) <= end
             ):
-                add(data[ops:ops_end])
+                operations.append(data[ops:ops_end])
             elif start > at:
-                add(_operations_of(data[start:end]))
+                operations.append(_operations_of(data[start:end]))
             else:
-                add(MALFORMED)
+                operations.append(MALFORMED)
         at, epoch = after, epoch_found
         lsn += 1
     return [Run(epoch, operations)], at, lsn

@@ -36,6 +36,7 @@ class HotTable(TrackedDict):
         if old is MISSING:
             self._check_name(name)
         kept: Spot = self._spot  # a root's is always there
+        book: Journal
         book, increment, pack_key, prefix, depth = kept
         head, operand = increment, value
         if type(value) is int:

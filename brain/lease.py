@@ -15,10 +15,9 @@ import struct
 from typing import Any, Final
 
 from osupervisor.brain import failure
-from osupervisor.brain.context import NO_EFFECTS
 from osupervisor.brain.errors import PortError
 from osupervisor.brain.executor import NO_OPS, Executor
-from osupervisor.brain.packing import encode
+from osupervisor.brain.packing import NO_EFFECTS, encode
 from osupervisor.brain.port import FLUSH_BYTES, FLUSH_RESPONSES, Port, Undecodable
 from osupervisor.vault_store.hot import HotWriter
 
@@ -65,6 +64,7 @@ class Lease:
 
     def call(self, port: Port, n: int, params: list[Any]) -> None:
         """Execute request `n` and queue its response; flushes when enough is queued."""
+        epoch: int
         epoch, key, request = params
         if epoch != self.epoch or n != self.n + 1:
             raise self._out_of_order(epoch, n)

@@ -17,6 +17,9 @@ NESTING_MAX = 500
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 _SCALARS = (bool, int, float, str, bytes, type(None))
 
+NO_EFFECTS: Final = b"\x90"
+"""An empty array, in the place of a commit's effects."""
+
 _msgpack: Any = msgpack
 """It has no type information: its names are typed here, once for this folder."""
 encode: Final[Callable[[object], bytes]] = _msgpack.Packer(autoreset=True).pack

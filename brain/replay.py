@@ -37,6 +37,7 @@ _msgpack: Any = msgpack
 _unpack: Final[Callable[..., Any]] = _msgpack.unpackb
 _SET: Final = int(Opcode.SET)
 _APPEND: Final = int(Opcode.APPEND)
+_DICT: Final[type] = TrackedDict
 
 
 class Replayer:
@@ -80,14 +81,16 @@ class Replayer:
         for lsn, operations in enumerate(commits, first_lsn):
             self.apply_all((operations,), lsn)
 
-    def _follow(self, batch: Iterable[Sequence[tuple[Any, ...]]]) -> None:
+    def _follow(self, batch: Iterable[tuple[tuple[Any, ...], ...]]) -> None:
         journal, roots = self._journal, self._roots
         for operations in batch:
             for operation in operations:
-                if operation[0] != _SET or type(operation[2]) not in SCALARS:
+                code: int = operation[0]
+                if code != _SET or type(operation[2]) not in SCALARS:
                     self._apply(operation)
                     continue
-                _, path, value = operation
+                path: tuple[Any, ...] = operation[1]
+                value = operation[2]
                 if len(path) == 2:
                     name, key = path
                     node = roots[name]
@@ -100,7 +103,7 @@ class Replayer:
                 else:
                     node = _walk(roots, path[:-1])
                     key = path[-1]
-                if node._shift is not None:
+                if type(node) is not _DICT and node._shift is not None:
                     old = node[key]
                     list_set(node, key, value)
                 else:

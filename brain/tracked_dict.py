@@ -25,6 +25,9 @@ from osupervisor.brain.spot import Spot, pack, path_of, spot_of
 from osupervisor.brain.undo import undo_clear, undo_delete, undo_merge, undo_set
 from osupervisor.brain.values import KEYS, MISSING, SCALARS, python_class, refused, refused_key
 
+_UNDO_SET: Final = undo_set
+"""Of its own name: in compiled code that is no look-up."""
+
 
 @python_class
 class TrackedDict(dict[Any, Any]):
@@ -59,7 +62,7 @@ class TrackedDict(dict[Any, Any]):
             record(kept[1] + kept[2](key) + pack(value))
         except (OverflowError, ValueError) as error:
             raise refused(path_of(self, key), value, error) from None
-        undo((undo_set, self, key, old))
+        undo((_UNDO_SET, self, key, old))
         if old is MISSING:
             dict_add(self, key, value)
             if book.orders:
@@ -93,7 +96,8 @@ class TrackedDict(dict[Any, Any]):
     def clear(self) -> None:
         if not self:
             return
-        book, _, _, prefix, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book, _, _, prefix, depth = kept
         book.record(spot.CLEAR[depth] + prefix)
         old = self.copy()
         book.undo((undo_clear, self, old))
@@ -145,7 +149,8 @@ class TrackedDict(dict[Any, Any]):
         old = self.get(key, MISSING)
         if old is value:
             return
-        book, head, pack_key, _, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book, head, pack_key, _, depth = kept
         node = take(value, self, key, book, depth)
         try:
             packed = pack(value)
@@ -168,7 +173,8 @@ class TrackedDict(dict[Any, Any]):
     def _remove(self, key: Any, old: Any) -> None:
         if type(key) not in KEYS:
             raise refused_key(path_of(self), key)
-        book, _, pack_key, prefix, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book, _, pack_key, prefix, depth = kept
         book.record(spot.DELETE[depth] + prefix + pack_key(key))
         book.undo((undo_delete, self, key, old, book.order_before(self, key)))
         dict_delete(self, key)
@@ -183,7 +189,8 @@ class TrackedDict(dict[Any, Any]):
             if type(value) not in SCALARS and self.get(key) is value:
                 del changes[key]
         values = list(changes.values())
-        book, _, _, prefix, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book, _, _, prefix, depth = kept
         taken = take_all(changes, values, self, book, depth, {})
         operation = spot.MERGE[depth] + prefix + pack_all(changes, changes, values, self)
         book.record(operation)

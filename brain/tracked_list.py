@@ -11,7 +11,7 @@ An operation names indexes from 0, whatever way they were written.
 from collections.abc import Callable, Iterable
 from operator import index as as_index
 from operator import is_not
-from typing import Any, Self, SupportsIndex
+from typing import Any, Final, Self, SupportsIndex
 
 from osupervisor.brain import spot
 from osupervisor.brain.adopt import note_aliases, pack_all, take, take_all
@@ -28,6 +28,8 @@ from osupervisor.brain.undo import (
     undo_splice,
 )
 from osupervisor.brain.values import SCALARS, python_class, refused
+
+_UNDO_APPEND: Final = undo_append
 
 
 @python_class
@@ -60,7 +62,7 @@ class TrackedList(list[Any]):
                 record(head + pack(value))
             except (OverflowError, ValueError) as error:
                 raise refused(path_of(self, len(self)), value, error) from None
-            undo((undo_append, self))
+            undo((_UNDO_APPEND, self))
             list_append(self, value)
             return
         node, packed = self._take(len(self), value, book, kept[4])
@@ -77,7 +79,8 @@ class TrackedList(list[Any]):
         length = len(self)
         at = int(as_index(index))
         at = max(0, at + length) if at < 0 else min(at, length)
-        book, _, _, prefix, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book, _, _, prefix, depth = kept
         node, packed = self._take(at, value, book, depth)
         operation = spot.INSERT[depth] + prefix + pack(at) + packed
         if book.near is not None:
@@ -97,7 +100,8 @@ class TrackedList(list[Any]):
         old = self[at]
         if old is value and type(value) not in SCALARS:
             return
-        book, _, _, prefix, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book, _, _, prefix, depth = kept
         node, packed = self._take(at, value, book, depth)
         operation = spot.SET[depth] + prefix + pack(at) + packed
         book.record(operation)
@@ -127,7 +131,8 @@ class TrackedList(list[Any]):
 
     def clear(self) -> None:
         if self:
-            book, _, _, prefix, depth = self._spot or spot_of(self)
+            kept: Spot = self._spot or spot_of(self)
+            book, _, _, prefix, depth = kept
             self._splice(spot.CLEAR[depth] + prefix, book, 0, len(self), [])
 
     def extend(self, values: Iterable[Any]) -> None:
@@ -153,7 +158,8 @@ class TrackedList(list[Any]):
 
     def reverse(self) -> None:
         if len(self) > 1:
-            book, _, _, prefix, depth = self._spot or spot_of(self)
+            kept: Spot = self._spot or spot_of(self)
+            book, _, _, prefix, depth = kept
             self._reorder(spot.REVERSE[depth] + prefix, book, self[::-1])
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
@@ -163,7 +169,8 @@ class TrackedList(list[Any]):
         if len(self) != len(before) or any(map(is_not, self, before)):
             raise ValueError("list modified during sort")
         if order != list(range(len(before))):
-            book, _, _, prefix, depth = self._spot or spot_of(self)
+            kept: Spot = self._spot or spot_of(self)
+            book, _, _, prefix, depth = kept
             operation = spot.REORDER[depth] + prefix + pack(order)
             self._reorder(operation, book, [before[at] for at in order])
 
@@ -209,7 +216,8 @@ class TrackedList(list[Any]):
                 book.aliases.append((operation, (), value, packed))
 
     def _remove(self, at: int) -> Any:
-        book, _, _, prefix, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book, _, _, prefix, depth = kept
         if book.near is not None:
             book.drop_near()
         book.record(spot.DELETE[depth] + prefix + pack(at))
@@ -256,7 +264,8 @@ class TrackedList(list[Any]):
 
     def _put(self, items: list[Any], start: int, stop: int) -> None:
         """Put `items` in the place of those from `start` to before `stop`."""
-        book, _, _, prefix, depth = self._spot or spot_of(self)
+        kept: Spot = self._spot or spot_of(self)
+        book, _, _, prefix, depth = kept
         leaving = {id(old): old for old in self[start:stop] if type(old) not in SCALARS}
         places = range(start, start + len(items))
         taken = take_all(places, items, self, book, depth, leaving)
