@@ -23,6 +23,7 @@ from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, Unpa
 from osupervisor.brain.packing import NO_EFFECTS, encode, pack
 from osupervisor.brain.program import Program
 from osupervisor.brain.state import StateTree
+from osupervisor.brain.values import is_dict, is_list
 
 COMMIT_BYTES_MAX: Final = 16 * 2**20
 OUTCOME_BYTES_MAX: Final = COMMIT_BYTES_MAX - 64
@@ -64,8 +65,8 @@ class Executor:
             for name, op in program.ops.items()
             if op.kind == "op"
         }
-        self._queries = {
-            name: (methods[name], op.arguments.check)
+        self._queries: dict[str, _Op] = {
+            name: _Op(methods[name], op.arguments)
             for name, op in program.ops.items()
             if op.kind == "query"
         }
@@ -75,17 +76,15 @@ class Executor:
 
     def execute(self, key: Any, request: Any) -> Executed:
         """Execute `[op, args, kwargs, t_us, seed]` as the request with `key`."""
-        if not isinstance(request, list) or len(request) != 5:
-            return self._execute_query(key, request)
-        name = request[0]
-        op = self._ops.get(name) if isinstance(name, str) else None
+        op = _found(self._ops, request)
         if op is None:
             return self._execute_query(key, request)
         context = self._context
         context.key = key
         context.current = request
-        args, kwargs = request[1], request[2]
-        if kwargs or not isinstance(args, list) or _types(args) not in op.exact:
+        members: list[Any] = request
+        args, kwargs = members[1], members[2]
+        if not _is_exact(op, args, kwargs):
             try:
                 args, kwargs = op.check(args, kwargs)
             except ArgumentsError as error:
@@ -133,24 +132,27 @@ class Executor:
     def _execute_query(self, key: Any, request: Any) -> Executed:
         """A query, or what is no request at all."""
         context = self._context
-        try:
-            name, args, kwargs, _t_us, _seed = request
-            method, check = self._queries[name]
-        except (KeyError, TypeError, ValueError):
+        query = _found(self._queries, request)
+        if query is None:
             return failure.not_found(request, self.program), NO_OPS, NO_EFFECTS, None
         context.key = key
         context.current = request
-        try:
-            args, kwargs = check(args, kwargs)
-        except ArgumentsError as error:
-            return failure.invalid(error), None, NO_EFFECTS, None
+        args, kwargs = request[1], request[2]
+        if not is_dict(kwargs) or not _is_exact(query, args, kwargs):
+            try:
+                args, kwargs = query.check(args, kwargs)
+            except ArgumentsError as error:
+                return failure.invalid(error), None, NO_EFFECTS, None
         context.reading = True
+        journal = self._journal
+        journal.start_reading()
         try:
-            with self.tree.read_only():
-                outcome = _bounded(NIL + pack(method(*args, **kwargs), "result"))
+            result = query.method(*args, **kwargs) if kwargs else query.method(*args)
+            outcome = _bounded(NIL + pack(result, "result"))
         except BaseException as error:
             outcome = failure.failed(error)
         finally:
+            journal.end_reading()
             context.reading = False
         return outcome, None, NO_EFFECTS, None
 
@@ -163,10 +165,21 @@ class Executor:
         self._ops[name].check(list(args), dict(kwargs))
 
 
-def _types(args: list[Any]) -> tuple[type, ...]:
+def _found(ops: dict[str, _Op], request: Any) -> _Op | None:
+    """The op that a request names; None where it names none, or is no request."""
+    if not is_list(request) or len(request) != 5:
+        return None
+    name: Any = request[0]
+    return ops.get(name) if isinstance(name, str) else None
+
+
+def _is_exact(op: _Op, args: Any, kwargs: Any) -> bool:
+    """Whether arguments need no check: each is exactly of a type that the check lets pass."""
+    if kwargs or not is_list(args):
+        return False
     if len(args) == 2:
-        return type(args[0]), type(args[1])
-    return tuple(map(type, args))
+        return (type(args[0]), type(args[1])) in op.exact
+    return tuple(map(type, args)) in op.exact
 
 
 def _bounded(outcome: bytes) -> bytes:

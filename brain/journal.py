@@ -200,13 +200,20 @@ class Journal:
         if self.hot_changed:
             self._tell_mirror()
 
-    def __enter__(self) -> None:
-        """Open a query; the journal is its context, as another object would cost two calls."""
+    def start_reading(self) -> None:
+        """Begin a query: until `end_reading` a write is refused as one in a query."""
         assert self.record is refuse_outside, "a query begins inside of a request"
         self.record = self._refuse = _refuse_in_query
 
-    def __exit__(self, *_raised: object) -> None:
+    def end_reading(self) -> None:
         self.record = self._refuse = refuse_outside
+
+    def __enter__(self) -> None:
+        """The journal is a query's context, as another object would cost two calls."""
+        self.start_reading()
+
+    def __exit__(self, *_raised: object) -> None:
+        self.end_reading()
 
     def check_open(self, operation: bytes) -> None:
         """Raises StateError or WriteInQueryError unless a request is open."""
