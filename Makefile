@@ -72,7 +72,7 @@ $(COMPILED)/.installed: $(COMPILED)/.ready setup.py $(SOURCES)
 	@touch $@
 
 test-compiled: compiled  ## the tests of what is compiled, on the compiled modules
-	$(CPY) -m pytest -q tests/supervisor/core tests/bridge tests/simulation tests/wal/test_record.py tests/end_to_end
+	$(CPY) -m pytest -q tests/supervisor/core tests/bridge tests/brain tests/simulation tests/wal/test_record.py tests/end_to_end
 
 bench: compiled       ## every benchmark beside its floor or peer, into benchmarks/RESULTS.md; BENCH=--quick looks only
 	$(CPY) benchmarks/run_all.py $(BENCH)
