@@ -6,13 +6,17 @@ import pytest
 
 from osupervisor.brain import journal
 from tests.brain.state.twins import Twins
+from tests.source import needs_source
 
 REQUESTS = 72_000
 SEEDS = 12
 WINDOW = 8
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=needs_source(journal) if seed % 2 else ()) for seed in range(SEEDS)],
+)
 def test_random_requests_equal_plain_python_and_are_followed_and_undone(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
