@@ -53,9 +53,9 @@ COMPILED = (
     "vault_store/hot.py",
     "wal/record.py",
 )
-"""What every request goes through in the supervisor, in a brain and in a client. Not what authors call
-with any argument and is to say what is wrong with it, nor what others refer to weakly (a client's
-`Link`, errors). The state's containers stay classes of Python's: see `python_class`."""
+"""What every request goes through in the supervisor, in a brain and in a client. Not what authors
+call with any argument and is to say what is wrong with it, nor what others refer to weakly (a
+client's `Link`, errors). The state's containers stay classes of Python's: see `python_class`."""
 
 
 def extensions() -> list[Extension]:
