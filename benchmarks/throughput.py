@@ -20,6 +20,8 @@ scheduler's count.
 
 import argparse
 import asyncio
+import functools
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -93,12 +95,16 @@ class Costs:
         return {f"{name}_cpu_us": round(used / calls * 1e6, 2) for name, used in self._used.items()}
 
 
-def changes() -> Iterator[tuple[str, str]]:
-    """Keys and values without end, those of PREPARED over and over, spread over KEYS."""
+@functools.cache
+def prepared() -> list[tuple[str, str]]:
+    """PREPARED keys, spread over KEYS, with a value each."""
     step = KEYS // PREPARED
-    prepared = [(store.name(n * step), store.value(n, 1, VALUE_BYTES)) for n in range(PREPARED)]
-    while True:
-        yield from prepared
+    return [(store.name(n * step), store.value(n, 1, VALUE_BYTES)) for n in range(PREPARED)]
+
+
+def changes() -> Iterator[tuple[str, str]]:
+    """What is prepared, over and over. It is made in the first round, which doesn't count."""
+    return itertools.cycle(prepared())
 
 
 class Run:
