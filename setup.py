@@ -51,6 +51,7 @@ COMPILED = (
     "supervisor/runtime/outgoing.py",
     "supervisor/runtime/port.py",
     "vault_store/hot.py",
+    "wal/checksum.py",
     "wal/record.py",
 )
 """What every request goes through in the supervisor, in a brain and in a client. Not what authors

@@ -13,10 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from zlib_ng.zlib_ng import crc32
-
 from osupervisor.brain.errors import FollowerError
 from osupervisor.brain.state import StateTree
+from osupervisor.wal.checksum import crc32
 from osupervisor.wal.record import CRC_START, HEADER_SIZE, OVERHEAD, TRAILER_SIZE, Kind
 from osupervisor.wal.scan import LSN_MAX
 

@@ -5,11 +5,11 @@ state_format.py has the bytes. What the blocks mean is state_reader.py's.
 
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator
 from typing import NoReturn
 
 import zstandard
-from zlib_ng.zlib_ng import crc32
 
 from osupervisor.vault_store.errors import CorruptCheckpointError
 from osupervisor.vault_store.state_format import (
@@ -80,7 +80,7 @@ class BlockReader:
         stored = self._take(self.offset + LABEL_BYTES, label.stored_bytes)
         if len(stored) < label.stored_bytes:
             self.refuse("the file ends inside a block", LABEL_BYTES + len(stored))
-        if crc32(stored) != label.crc:
+        if zlib.crc32(stored) != label.crc:
             self.refuse("a block's checksum is wrong", LABEL_BYTES)
         try:
             # The frame's own word on its size is checked first: that much is allocated.

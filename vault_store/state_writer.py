@@ -9,6 +9,7 @@ state_format.py has the bytes. Nothing here knows of manifests or folders.
 
 import hashlib
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice
 from math import inf
@@ -16,7 +17,6 @@ from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 import zstandard
-from zlib_ng.zlib_ng import crc32
 
 from osupervisor.vault_store.errors import UnstorableStateError
 from osupervisor.vault_store.state_format import (
@@ -99,7 +99,7 @@ class _BlockWriter:
         self._parts.clear()
         self._gathered = _ARRAY_HEADER_BYTES
         stored = self._compressor.compress(raw)
-        label = Label(self._blocks, len(stored), len(raw), crc32(stored))
+        label = Label(self._blocks, len(stored), len(raw), zlib.crc32(stored))
         self._write(pack_label(label) + stored)
         self._blocks += 1
         self._raw += len(raw)

@@ -38,8 +38,8 @@ from librt.strings import (
     write_i32_le,
     write_i64_be,
 )
-from zlib_ng.zlib_ng import crc32
 
+from osupervisor.wal.checksum import crc32
 from osupervisor.wal.errors import CorruptRecordError
 
 CRC_START: Final = 0x2144DF1C
@@ -55,7 +55,6 @@ RECORD_BYTES_MAX: Final = BODY_BYTES_MAX + OVERHEAD
 _HEAD: Final = struct.Struct(">IQIBBHQQI")
 
 _unpack_head: Final = _HEAD.unpack_from
-_crc32: Final = crc32
 
 
 class Kind(IntEnum):
@@ -140,7 +139,7 @@ def encode(
 
 def _write_crc(writer: BytesWriter) -> None:
     """The checksum of all that is written, begun at CRC_START."""
-    crc = _crc32(writer.getvalue(), CRC_START)
+    crc = crc32(writer.getvalue(), CRC_START)
     write_i32_le(writer, crc if crc < 0x8000_0000 else crc - 0x1_0000_0000)
 
 
@@ -155,7 +154,7 @@ def decode(buffer: bytes | memoryview, offset: int) -> tuple[Record, int] | None
     if header is None or offset + header.length > len(buffer):
         return None
     after = offset + header.length
-    if _crc32(memoryview(buffer)[offset + HEADER_SIZE : after], CRC_START) != CRC_START:
+    if crc32(memoryview(buffer)[offset + HEADER_SIZE : after], CRC_START) != CRC_START:
         raise CorruptRecordError(offset, "its body's checksum is wrong", header.lsn)
     return unpack(buffer, offset), after
 
@@ -194,7 +193,7 @@ def decode_header(buffer: bytes | memoryview, offset: int) -> Header | None:
     """
     if offset + HEADER_SIZE > len(buffer):
         return None
-    if _crc32(memoryview(buffer)[offset : offset + HEADER_SIZE], CRC_START) != CRC_START:
+    if crc32(memoryview(buffer)[offset : offset + HEADER_SIZE], CRC_START) != CRC_START:
         raise CorruptRecordError(offset, "its header's checksum is wrong")
     length, lsn, epoch, number, flags, key_length, t_us, synced, commit_length = _unpack_head(
         buffer, offset

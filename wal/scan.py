@@ -12,9 +12,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from zlib_ng.zlib_ng import crc32
-
 from osupervisor.wal import record
+from osupervisor.wal.checksum import crc32
 from osupervisor.wal.errors import CorruptRecordError
 from osupervisor.wal.record import CRC_START, HEADER_SIZE, OVERHEAD, Header
 

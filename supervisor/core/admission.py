@@ -9,8 +9,6 @@ are promises that this delivery did nothing.
 from heapq import heappop
 from typing import Final
 
-from zlib_ng.zlib_ng import crc32
-
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core import outcome as outcomes
 from osupervisor.supervisor.core.call import Call
@@ -18,6 +16,7 @@ from osupervisor.supervisor.core.context import Context, Mode
 from osupervisor.supervisor.core.done import Done
 from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.core.key import is_client_key
+from osupervisor.wal.checksum import crc32
 
 _READONLY: Final = Mode.READONLY  # Looking up an enum's member costs as much as a comparison.
 

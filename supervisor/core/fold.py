@@ -15,14 +15,13 @@ Nothing here reads a clock: times are those of the records, so that every recove
 from collections import deque
 from typing import Any, Final
 
-from zlib_ng.zlib_ng import crc32
-
 from osupervisor.bridge import packing
 from osupervisor.supervisor.core import key as keys
 from osupervisor.supervisor.core import pending as pendings
 from osupervisor.supervisor.core.done import CLIENT_ENTRIES_MAX, DoneTable
 from osupervisor.supervisor.core.key import Key, PendingKey
 from osupervisor.supervisor.core.pending import NO_EFFECTS, Pending
+from osupervisor.wal.checksum import crc32
 from osupervisor.wal.record import Kind, Record
 
 LEASES_KEPT: Final = 1000

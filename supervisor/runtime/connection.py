@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from librt.strings import BytesWriter
-from zlib_ng.zlib_ng import crc32
 
 from osupervisor.bridge import messages, packing
 from osupervisor.bridge.call import Call
@@ -36,8 +35,8 @@ from osupervisor.supervisor.core.call import Waiter
 from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.runtime.engine import TURN_EVENTS, Engine
 from osupervisor.supervisor.runtime.outgoing import Outgoing
+from osupervisor.wal.checksum import crc32
 
-_crc32: Final = crc32  # in a compiled module a name of another costs a search each time
 READ_BYTES: Final = 64 * 1024
 UNREAD_BYTES: Final = 1024 * 1024
 """With more unsent than this the peer is not read from: it reads first."""
@@ -157,7 +156,7 @@ class Connection:
                 seen,
                 op,
                 params,
-                _crc32(params),
+                crc32(params),
                 [Waiter(self, call.id, call.durability == "always")],
                 core.context.now_us,
                 0 if timeout_s is None else int(timeout_s * 1e6),

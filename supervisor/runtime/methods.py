@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from zlib_ng.zlib_ng import crc32
-
 from osupervisor.bridge import messages, methods
 from osupervisor.bridge.errors import InvalidArguments, Unavailable, from_map
 from osupervisor.bridge.frames import FRAME_BYTES_MAX
@@ -21,6 +19,7 @@ from osupervisor.supervisor.runtime.dead_letters import (
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.status import VERSION, Status
 from osupervisor.supervisor.runtime.vault import CheckpointFailed, Vault
+from osupervisor.wal.checksum import crc32
 
 T = TypeVar("T")
 
