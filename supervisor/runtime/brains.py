@@ -19,7 +19,7 @@ from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.key import describe
 from osupervisor.supervisor.core.outbox import ForkBrain
 from osupervisor.supervisor.core.response import Response
-from osupervisor.supervisor.runtime import brain_process, scheduling
+from osupervisor.supervisor.runtime import brain_process
 from osupervisor.supervisor.runtime.brain_process import BrainProcess, Death, Verdict
 from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.exit_info import exit_status
@@ -250,7 +250,6 @@ class Brains:
                 self._ready(process, _map(fields))
             case "fenced", [int(lsn)]:
                 self._engine.core.fenced(brain, lsn)
-                scheduling.follow(process.pid)
             case "spawned", [int(child), int(pid)]:
                 self.spawned(child, pid)
             case "damaged", [report]:
@@ -305,7 +304,6 @@ class Brains:
             queries=queries_of(process.schema),
             safe=process.safe,
         )
-        scheduling.follow(process.pid)
         view = self._engine.core.brains.get(process.id)
         if view is not None and view.streaming and not process.ready:
             process.ready = True

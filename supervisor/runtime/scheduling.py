@@ -5,8 +5,6 @@
   behind a busy neighbour. Shares of CPU time stay what they were. The supervisor's are shorter than
   those of its brains: one that wakes to die must not take the CPU from whoever is to notice. What
   is started later inherits them.
-* A follower is a batch process: woken for records, it takes the CPU from nobody who serves. It is
-  made an ordinary one with short slices before it is told of its lease.
 * A dying brain runs only when nobody else wants to: the kernel tears its memory down in its name,
   for 2 ms per 100 MB, and on the CPU that the standby may have been woken on.
 
@@ -25,7 +23,6 @@ SUPERVISOR_SLICE_NS: Final = 100_000
 BRAIN_SLICE_NS: Final = 300_000
 _ATTR: Final = struct.Struct("=IIQiIQQQ")
 """struct sched_attr, version 0: size, policy, flags, nice, priority, runtime, deadline, period."""
-_POLICY: Final = 1
 _RUNTIME: Final = 5
 _SET_GET: Final = {
     "x86_64": (314, 315),
@@ -34,7 +31,6 @@ _SET_GET: Final = {
     "ppc64le": (355, 356),
     "s390x": (345, 346),
 }.get(platform.machine())
-_syscall: Final = ctypes.CDLL(None).syscall
 
 
 def shorten_slices(thread: int, slice_ns: int) -> bool:
@@ -42,37 +38,18 @@ def shorten_slices(thread: int, slice_ns: int) -> bool:
 
     Kernels before 6.12 accept it and do nothing. Real-time and batch processes stay as they are.
     """
-    return _become(thread, os.SCHED_OTHER, os.SCHED_OTHER, slice_ns)
-
-
-def follow(pid: int) -> bool:
-    """Let a brain that follows wait for its turn when it is woken. False: refused, or this process
-    is none with ordinary scheduling: then brains stay as they are."""
-    return _is_ordinary() and _become(pid, os.SCHED_OTHER, os.SCHED_BATCH, 0)
-
-
-def lead(pid: int) -> bool:
-    """Let a brain that followed run soon when it is woken. False: as `follow`."""
-    return _is_ordinary() and _become(pid, os.SCHED_BATCH, os.SCHED_OTHER, BRAIN_SLICE_NS)
-
-
-def _is_ordinary() -> bool:
-    return os.sched_getscheduler(0) == os.SCHED_OTHER
-
-
-def _become(thread: int, was: int, policy: int, slice_ns: int) -> bool:
-    """Change policy and slice (0: the kernel's own) of a thread that `was` of that policy."""
     if _SET_GET is None:
         return False
     set_attr, get_attr = _SET_GET
+    syscall = ctypes.CDLL(None).syscall
     held = ctypes.create_string_buffer(_ATTR.size)
-    if _syscall(get_attr, thread, held, _ATTR.size, 0) != 0:
+    if syscall(get_attr, thread, held, _ATTR.size, 0) != 0:
         return False
     fields = list(_ATTR.unpack(held.raw))
-    if fields[_POLICY] != was:
+    if fields[1] != os.SCHED_OTHER:
         return False
-    fields[_POLICY], fields[_RUNTIME] = policy, slice_ns
-    return bool(_syscall(set_attr, thread, _ATTR.pack(*fields), 0) == 0)
+    fields[_RUNTIME] = slice_ns
+    return bool(syscall(set_attr, thread, _ATTR.pack(*fields), 0) == 0)
 
 
 def give_way(pid: int) -> None:

@@ -16,7 +16,6 @@ from osupervisor.supervisor.runtime import (
     key_window,
     methods,
     recovery,
-    scheduling,
 )
 from osupervisor.supervisor.runtime.actions import Actions
 from osupervisor.supervisor.runtime.allocator import Slack
@@ -348,7 +347,6 @@ class Service:
     def _granted(self, brain: int, epoch: int) -> None:
         process = self.brains.by_id.get(brain)
         if process is not None:
-            scheduling.lead(process.pid)
             self.serving.queries = self.core.brains[brain].queries
             self._schema = process.schema
             self.vault.code_version = process.version

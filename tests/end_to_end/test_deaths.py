@@ -76,21 +76,6 @@ def wait_for_ends(pids: list[int]) -> None:
     wait_for(lambda: all(map(is_gone, pids)), "their ends")
 
 
-def test_who_follows_is_a_batch_process_and_who_leads_is_none(start: Start) -> None:
-    service = start()
-    for _ in range(2):
-        primary, standby = service.pid("primary"), service.pid("standby")
-        assert os.sched_getscheduler(primary) == os.SCHED_OTHER
-        assert os.sched_getscheduler(standby) == os.SCHED_BATCH
-        service.kill("primary")
-        wait_for_another(service, "primary", primary)
-        assert service.pid("primary") == standby
-    service.kill("supervisor")
-    wait_for(lambda: service.pid("primary") and service.pid("standby"), "both brains")
-    assert os.sched_getscheduler(service.pid("primary")) == os.SCHED_OTHER
-    assert os.sched_getscheduler(service.pid("standby")) == os.SCHED_BATCH
-
-
 def test_the_primary_is_killed_again_and_again_under_load(start: Start) -> None:
     service = start()
     with Traffic(service) as traffic:

@@ -37,29 +37,6 @@ def test_a_batch_process_stays_what_it_is(sleeper: "subprocess.Popen[str]") -> N
     assert os.sched_getscheduler(sleeper.pid) == os.SCHED_BATCH
 
 
-def test_who_follows_waits_for_its_turn_and_who_leads_does_not(
-    sleeper: "subprocess.Popen[str]",
-) -> None:
-    os.setpriority(os.PRIO_PROCESS, sleeper.pid, 5)
-    assert not scheduling.lead(sleeper.pid)
-    assert scheduling.follow(sleeper.pid)
-    assert os.sched_getscheduler(sleeper.pid) == os.SCHED_BATCH
-    assert not scheduling.follow(sleeper.pid)
-    assert scheduling.lead(sleeper.pid)
-    assert os.sched_getscheduler(sleeper.pid) == os.SCHED_OTHER
-    assert os.getpriority(os.PRIO_PROCESS, sleeper.pid) == 5
-
-
-def test_a_batch_service_keeps_its_brains_as_they_are() -> None:
-    code = (
-        "import os; from osupervisor.supervisor.runtime import scheduling;"
-        "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0));"
-        "assert not scheduling.follow(os.getpid()) and not scheduling.lead(os.getpid());"
-        "assert os.sched_getscheduler(0) == os.SCHED_BATCH"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_who_gives_way_runs_where_nobody_else_wants_to(sleeper: "subprocess.Popen[str]") -> None:
     scheduling.give_way(sleeper.pid)
     assert os.sched_getscheduler(sleeper.pid) == os.SCHED_IDLE
