@@ -147,7 +147,7 @@ def drive(worker: Worker, requests: list[bytes], window: int) -> tuple[float, fl
 
 def request(name: str, *args: Any) -> bytes:
     params = pack(name) + pack(args) + pack({})
-    return port_messages.request_bytes(params, 1_700_000_000_000_000, 12_345_678_901_234_567_890)
+    return port_messages.request_bytes(params, 1_700_000_000_000_000, 1_234_567_890_123_456_789)
 
 
 def start_brain(loaded: Loaded) -> Worker:
