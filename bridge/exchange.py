@@ -321,6 +321,8 @@ class Exchange(Generic[P]):
             pending = pendings.get(number)
             if end > size or magic != _RESPONSE or error != _NIL or pending is None:
                 break
+            if length < _PLAIN_BYTES_MIN - HEADER_SIZE:  # no result: compiled, no slice either
+                break
             value: object = WAITING
             if length == _PLAIN_BYTES_MIN - HEADER_SIZE:
                 value = _VALUES[data[end - 1]]

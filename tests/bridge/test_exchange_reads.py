@@ -154,3 +154,15 @@ def test_the_longest_frame_is_taken() -> None:
     value = bytes(FRAME_BYTES_MAX - 13)
     asker.receive(plain(1, value), 0.0)
     assert pendings[0].outcome() == value
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_a_frame_that_ends_before_its_result_is_nonsense(length: int) -> None:
+    exchange = Exchange(Pending, lambda: 0.5)
+    exchange.connected()
+    exchange.receive(messages.answer(0, messages.outcome_of_result({})), 0.0)
+    call = exchange.call("add", (), {}, 0.0)
+    head = length.to_bytes(4, "big") + b"\x94\x01\xce" + call.number.to_bytes(4, "big") + b"\xc0"
+    exchange.receive(head + bytes(4), 0.0)
+    assert isinstance(call.error, RemoteProtocolError)
+    assert exchange.state is State.DOWN
