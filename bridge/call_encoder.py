@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from osupervisor.bridge.call import OP_BYTES_MAX, parse_call
-from osupervisor.bridge.call_options import Durability, read_options
+from osupervisor.bridge.call_options import read_options
 from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, HEADER_SIZE
 from osupervisor.bridge.identity import CLIENT_BYTES
@@ -29,6 +29,7 @@ _LENGTHS_COUNT: Final = 1024
 _LENGTHS: Final = [size.to_bytes(HEADER_SIZE, "big") for size in range(_LENGTHS_COUNT)]
 """Those of most calls: looking one up costs a tenth of packing it."""
 _OPS_CACHED_MAX: Final = 1024
+_TEXT: Final = "keys and sessions are text that can be encoded"
 _PACK_ERRORS: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -36,16 +37,17 @@ _PACK_ERRORS: Final = (TypeError, ValueError, OverflowError, RecursionError)
 class CallOptions:
     """What a caller may say about a call beside its arguments.
 
-    Raises LocalProtocolError at a value that the service would refuse.
+    Raises LocalProtocolError at a value that the service would refuse; that is why what is checked
+    here can be anything, also where it is compiled.
     """
 
-    key: str | tuple[str | bytes, int] | None = None
+    key: Any = None
     """The caller's own idempotency key. None: the library's, unless `keyless`."""
     keyless: bool = False
     """Executed once per arrival, so more than once when it is sent again: for queries."""
-    session: str | None = None
-    timeout_s: float | None = None
-    durability: Durability | None = None
+    session: Any = None
+    timeout_s: Any = None
+    durability: Any = None
     packed: bytes = field(init=False, compare=False, repr=False)
     """Names and values of what is said, one behind the other, without a map's header."""
     count: int = field(init=False, compare=False, repr=False)
@@ -64,6 +66,8 @@ class CallOptions:
             read_options(said)
         except RemoteProtocolError as error:
             raise LocalProtocolError(error.message, error.hint) from None
+        except UnicodeEncodeError as error:
+            raise LocalProtocolError(f"found {error.object!r:.200}: {error}", _TEXT) from None
         object.__setattr__(self, "packed", pack(said)[1:])
         object.__setattr__(self, "count", len(said))
 

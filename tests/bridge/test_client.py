@@ -109,13 +109,19 @@ def test_options_go_with_calls_and_share_the_connection(client: Client, service:
     assert service.ledger.executions[None] == 1
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"key": ""}, {"key": ("c", -1)}, {"session": "s" * 129}, {"timeout_s": 0}, {"timeout_s": -1}],
-)
-def test_a_bad_option_is_refused_here(client: Client, options: dict[str, str]) -> None:
-    with pytest.raises(LocalProtocolError):
-        client.with_options(**options)  # type: ignore[arg-type]  # pyright: ignore
+BAD_OPTIONS: dict[str, list[object]] = {
+    "key": ["", 5, "\ud800", ("c", -1), ("c", "d"), ("c", 1, 2)],
+    "session": ["s" * 129, 5, "\ud800"],
+    "timeout_s": [0, -1, "2"],
+    "durability": [1],
+}
+
+
+@pytest.mark.parametrize("name", BAD_OPTIONS)
+def test_a_bad_option_is_refused_here(client: Client, name: str) -> None:
+    for value in BAD_OPTIONS[name]:
+        with pytest.raises(LocalProtocolError):
+            client.with_options(**{name: value})  # type: ignore[arg-type]  # pyright: ignore
 
 
 def test_a_pipeline_keeps_calls_in_flight_and_order(client: Client) -> None:
