@@ -162,7 +162,7 @@ class TrackedList(list[Any]):
             book, _, _, prefix, depth = kept
             self._reorder(spot.REVERSE[depth] + prefix, book, self[::-1])
 
-    def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
+    def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: Any = False) -> None:
         before = list(self)
         keys = before if key is None else [key(item) for item in before]
         order = sorted(range(len(before)), key=keys.__getitem__, reverse=reverse)

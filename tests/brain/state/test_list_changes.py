@@ -119,6 +119,7 @@ CHANGES: dict[str, Act] = {
     "reverse an empty one": lambda r: r["e"].reverse(),
     "sort": lambda r: r["n"].sort(),
     "sort downwards": lambda r: r["n"].sort(reverse=True),
+    "sort downwards, said by a number": lambda r: r["n"].sort(reverse=1),
     "sort by a key": lambda r: r["l"].sort(key=size_of),
     "sort by a key downwards": lambda r: r["l"].sort(key=size_of, reverse=True),
     "sort containers": lambda r: r["jobs"].sort(key=id_of),
