@@ -212,11 +212,7 @@ class Connection:
         self._serving.engine.event()
 
     def _respond(self, message_id: int, error: BaseException | None, value: object = None) -> None:
-        if error is not None:
-            outcome = packing.pack(_map_of(error)) + b"\xc0"
-        else:
-            outcome = b"\xc0" + packing.pack(value)
-        if self.answer(message_id, outcome):
+        if self.answer(message_id, _outcome(error, value)):
             self.flush()
 
     def _send(self, frame: bytes) -> None:
@@ -253,6 +249,17 @@ class Connection:
         for task in self.tasks:
             task.cancel()
         self._closed(self)
+
+
+def _outcome(error: BaseException | None, value: object) -> bytes:
+    """What can't be packed (a schema with too many levels, a path that is no UTF-8) is told."""
+    try:
+        if error is None:
+            return b"\xc0" + packing.pack(value)
+        return packing.pack(_map_of(error)) + b"\xc0"
+    except (TypeError, ValueError, OverflowError) as fault:
+        reason = f"the answer can't be packed: {fault!a:.200}"
+        return packing.pack(error_map(UNAVAILABLE, reason, "see `osupervisor logs`")) + b"\xc0"
 
 
 def _map_of(error: BaseException) -> ErrorMap:
