@@ -21,6 +21,7 @@ from osupervisor.brain.spot import root_spot
 from osupervisor.brain.tracked_dict import TrackedDict
 from osupervisor.brain.tracked_list import TrackedList
 from osupervisor.brain.values import KEYS, SCALARS
+from osupervisor.bridge.errors import shown
 
 State = dict[Any, Any]
 Hot = dict[Any, Any]
@@ -143,7 +144,7 @@ class StateTree:
         for depth, key in enumerate(path):
             if not _has(here, key):
                 raise StateError(
-                    ("state", *path[:depth]), f"nothing under {key!r:.60}", _what_is(here)
+                    ("state", *path[:depth]), f"nothing under {shown(key, 60)}", _what_is(here)
                 )
             here = here[key]
         return here

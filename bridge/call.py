@@ -28,7 +28,7 @@ from osupervisor.bridge.call_options import (
     Durability,
     read_options,
 )
-from osupervisor.bridge.errors import RemoteProtocolError
+from osupervisor.bridge.errors import RemoteProtocolError, shown
 from osupervisor.bridge.frames import PORT_FRAME_BYTES_MAX
 from osupervisor.bridge.packing import C_NESTING_MAX, DECODE_ERRORS, Unpacker, new_unpacker
 from osupervisor.bridge.skip import IS_COMPILED, skip
@@ -220,7 +220,9 @@ def _parse_any(body: bytes) -> Call | None:
                 return None
         call = _read_call(unpacker, body, base, call_id)
     except DECODE_ERRORS as cause:
-        raise RemoteProtocolError(f"a call can't be read: {cause!r:.200}", _SEE, call_id) from None
+        raise RemoteProtocolError(
+            f"a call can't be read: {shown(cause, 200)}", _SEE, call_id
+        ) from None
     if len(body) <= _POOLED_BYTES_MAX:
         _idle.append(unpacker)
     return call

@@ -9,7 +9,7 @@ durability   "everysec" or "always"          what an answer waits for
 
 from typing import Final, Literal, TypeAlias, cast
 
-from osupervisor.bridge.errors import RemoteProtocolError
+from osupervisor.bridge.errors import RemoteProtocolError, shown
 
 UINT_MAX: Final = 2**64 - 1
 STRING_KEY_BYTES_MAX: Final = 128
@@ -32,7 +32,7 @@ _SEE: Final = "docs/PROTOCOL.md says what brain.call takes"
 def read_options(options: object) -> Options:
     """Key, seen, session, timeout and durability, checked. Raises RemoteProtocolError."""
     if type(options) is not dict:
-        raise RemoteProtocolError(f"options must be a map, found {options!r:.100}", _SEE)
+        raise RemoteProtocolError(f"options must be a map, found {shown(options, 100)}", _SEE)
     given = cast("dict[object, object]", options)
     key, seen, session, timeout_s, durability = _NO_OPTIONS
     for name, value in given.items():
@@ -48,12 +48,12 @@ def read_options(options: object) -> Options:
             durability = _read_durability(value)
         else:
             raise RemoteProtocolError(
-                f"unknown option {name!r:.100}",
+                f"unknown option {shown(name, 100)}",
                 "there are key, seen, session, timeout_s and durability",
             )
     if "seen" in given and (type(key) is not tuple or seen > key[1]):
         raise RemoteProtocolError(
-            f"found seen {seen} and the key {key!r:.200}",
+            f"found seen {seen} and the key {shown(key, 200)}",
             "seen goes with a key [client, number], and is at most that number",
         )
     return key, seen, session, timeout_s, durability
@@ -71,7 +71,7 @@ def _read_key(value: object) -> CallKey:
             if type(client) is str and 0 < len(client.encode()) <= CLIENT_BYTES_MAX:
                 return client, number
     raise RemoteProtocolError(
-        f"found the key {value!r:.200}",
+        f"found the key {shown(value, 200)}",
         f"a key is a string of 1 to {STRING_KEY_BYTES_MAX} bytes, or [client, number] with a "
         f"client of 1 to {CLIENT_BYTES_MAX} bytes and a uint64",
     )
@@ -80,14 +80,15 @@ def _read_key(value: object) -> CallKey:
 def _read_seen(value: object) -> int:
     if type(value) is int and 0 <= value <= UINT_MAX:
         return value
-    raise RemoteProtocolError(f"found seen {value!r:.100}", "it is a uint64")
+    raise RemoteProtocolError(f"found seen {shown(value, 100)}", "it is a uint64")
 
 
 def _read_session(value: object) -> str:
     if isinstance(value, str) and 0 < len(value.encode()) <= SESSION_BYTES_MAX:
         return value
     raise RemoteProtocolError(
-        f"found the session {value!r:.200}", f"it is a string of 1 to {SESSION_BYTES_MAX} bytes"
+        f"found the session {shown(value, 200)}",
+        f"it is a string of 1 to {SESSION_BYTES_MAX} bytes",
     )
 
 
@@ -95,11 +96,12 @@ def _read_timeout_s(value: object) -> float:
     if type(value) in (int, float) and 0 < cast(float, value) <= TIMEOUT_S_MAX:
         return float(cast(float, value))
     raise RemoteProtocolError(
-        f"found timeout_s {value!r:.100}", f"it is a number over 0 and at most {TIMEOUT_S_MAX}"
+        f"found timeout_s {shown(value, 100)}",
+        f"it is a number over 0 and at most {TIMEOUT_S_MAX}",
     )
 
 
 def _read_durability(value: object) -> Durability:
     if value in ("everysec", "always"):
         return value
-    raise RemoteProtocolError(f"found durability {value!r:.100}", "it is everysec or always")
+    raise RemoteProtocolError(f"found durability {shown(value, 100)}", "it is everysec or always")

@@ -206,6 +206,17 @@ def error_map(
     return {"code": code, "message": message, "hint": hint, "data": dict(data or {})}
 
 
+def shown(value: object, size: int) -> str:
+    """How a value that a peer sent begins, for a message: at most `size` characters.
+
+    Python's `repr` goes less deep than the decoder.
+    """
+    try:
+        return f"{value!r:.{size}}"
+    except RecursionError:
+        return f"a {type(value).__name__} of too many levels"[:size]
+
+
 def from_map(value: object) -> ServiceError:
     """The exception for an answer's error. Never raises: what is missing is left empty."""
     fields = cast("dict[object, object]", value) if isinstance(value, dict) else {}
@@ -213,7 +224,7 @@ def from_map(value: object) -> ServiceError:
     data = fields.get("data")
     kind = SERVICE_ERRORS.get(code, ServiceError) if isinstance(code, str) else ServiceError
     error = kind(
-        _text(fields.get("message")) or f"the service answered {value!r:.200}",
+        _text(fields.get("message")) or f"the service answered {shown(value, 200)}",
         _text(fields.get("hint")),
         {str(key): item for key, item in cast("dict[object, object]", data).items()}
         if isinstance(data, dict)

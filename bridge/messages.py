@@ -21,7 +21,7 @@ from librt.strings import BytesWriter, write_i32_be
 
 from osupervisor.bridge.call import Call, parse_call
 from osupervisor.bridge.call_options import UINT_MAX
-from osupervisor.bridge.errors import ErrorMap, RemoteProtocolError
+from osupervisor.bridge.errors import ErrorMap, RemoteProtocolError, shown
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, frame
 from osupervisor.bridge.packing import DECODE_ERRORS, pack, unpack
 
@@ -157,7 +157,7 @@ def read_outcome(outcome: bytes) -> tuple[object, object]:
     try:
         error, result = unpack(b"\x92" + outcome)
     except DECODE_ERRORS as cause:
-        raise RemoteProtocolError(f"an outcome can't be read: {cause!r:.200}", _SEE) from None
+        raise RemoteProtocolError(f"an outcome can't be read: {shown(cause, 200)}", _SEE) from None
     return error, result
 
 
@@ -169,18 +169,18 @@ def parse(body: bytes) -> Message:
     try:
         value = unpack(body)
     except DECODE_ERRORS as cause:
-        raise RemoteProtocolError(f"a body is not MessagePack: {cause!r:.200}", _SEE) from None
+        raise RemoteProtocolError(f"a body is not MessagePack: {shown(cause, 200)}", _SEE) from None
     message = cast("list[object]", value) if type(value) is list else []
     kind = message[0] if message else None
     if type(kind) is int and kind == NOTIFICATION and len(message) == 3:
         return Notification(*_method(message[1], message[2], None))
     if type(kind) is not int or kind not in (REQUEST, RESPONSE) or len(message) != 4:
         raise RemoteProtocolError(
-            f"a message is none of request, response and notification: {value!r:.100}", _SEE
+            f"a message is none of request, response and notification: {shown(value, 100)}", _SEE
         )
     _, request_id, third, fourth = message
     if type(request_id) is not int or not 0 <= request_id <= UINT_MAX:
-        raise RemoteProtocolError(f"an id is a uint64, found {request_id!r:.100}", _SEE)
+        raise RemoteProtocolError(f"an id is a uint64, found {shown(request_id, 100)}", _SEE)
     if kind == RESPONSE:
         return Response(request_id, third, fourth)
     return Request(request_id, *_method(third, fourth, request_id))
@@ -189,7 +189,7 @@ def parse(body: bytes) -> Message:
 def _method(method: object, params: object, request_id: int | None) -> tuple[str, list[object]]:
     if type(method) is not str or not 0 < len(method.encode()) <= METHOD_BYTES_MAX:
         raise RemoteProtocolError(
-            f"a method is a string of 1 to {METHOD_BYTES_MAX} bytes, found {method!r:.100}",
+            f"a method is a string of 1 to {METHOD_BYTES_MAX} bytes, found {shown(method, 100)}",
             _SEE,
             request_id,
         )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
-from osupervisor.bridge.errors import RemoteProtocolError
+from osupervisor.bridge.errors import RemoteProtocolError, shown
 
 PROTOCOL_VERSION: Final = 1
 
@@ -227,10 +227,10 @@ def find_fault(schema: Mapping[str, object], value: object, where: str) -> str:
     """What is wrong with `value`, or "". Knows as much of JSON Schema as METHODS uses."""
     kind = schema.get("type")
     if isinstance(kind, str) and (not isinstance(value, _TYPES[kind]) or isinstance(value, bool)):
-        return f"{where} must be of type {kind}, found {value!r:.60}"
+        return f"{where} must be of type {kind}, found {shown(value, 60)}"
     choices = schema.get("enum")
     if isinstance(choices, list) and value not in cast("list[object]", choices):
-        return f"{where} must be one of {choices}, found {value!r:.60}"
+        return f"{where} must be one of {choices}, found {shown(value, 60)}"
     if isinstance(value, int) and "minimum" in schema and value < cast(int, schema["minimum"]):
         return f"{where} must be at least {schema['minimum']}, found {value}"
     if isinstance(value, list) and "maxItems" in schema:
@@ -252,5 +252,5 @@ def _find_fault_in_map(
             if fault:
                 return fault
         elif schema.get("additionalProperties") is False:
-            return f"{where} has no {key!r:.60}, only {', '.join(map(str, properties))}"
+            return f"{where} has no {shown(key, 60)}, only {', '.join(map(str, properties))}"
     return ""

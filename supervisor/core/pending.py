@@ -11,6 +11,7 @@ Of a cast or timer the op, args and kwargs are kept as the bytes they came in.
 from typing import Any, Final, NamedTuple
 
 from osupervisor.bridge import packing
+from osupervisor.bridge.errors import shown
 from osupervisor.supervisor.core.key import PendingKey
 
 NO_EFFECTS: Final = b"\x90"
@@ -47,14 +48,16 @@ def parse_effects(
             if kind == "after":
                 delay = unpacker.unpack()
                 if not isinstance(delay, int) or not 0 <= delay <= DELAY_US_MAX:
-                    raise ValueError(f"effect {index}: delay {delay!r} is not a duration in us")
+                    raise ValueError(
+                        f"effect {index}: delay {shown(delay, 100)} is not a duration in us"
+                    )
                 delay_us = delay
             if kind == "emit" and members == 3:
                 unpacker.skip()
                 unpacker.skip()
                 continue
             if kind not in ("after", "cast") or members != (5 if kind == "after" else 4):
-                raise ValueError(f"effect {index}: {kind!r} with {members} members")
+                raise ValueError(f"effect {index}: {shown(kind, 100)} with {members} members")
             start = unpacker.tell()
             for _ in range(3):
                 unpacker.skip()

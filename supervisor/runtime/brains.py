@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from osupervisor.bridge import line, port_messages
-from osupervisor.bridge.errors import BridgeError
+from osupervisor.bridge.errors import BridgeError, shown
 from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.key import describe
 from osupervisor.supervisor.core.outbox import ForkBrain
@@ -288,7 +288,7 @@ class Brains:
         pid, lsn, epoch = fields.get("pid"), fields.get("lsn"), fields.get("epoch")
         schema, version = fields.get("schema"), fields.get("version")
         if not (isinstance(pid, int) and isinstance(lsn, int) and isinstance(epoch, int)):
-            self.broken(process.id, f"its ready says {fields!r:.200}")
+            self.broken(process.id, f"its ready says {shown(fields, 200)}")
             return
         if not self._identify(process, pid):
             self._gone(process)
@@ -448,7 +448,7 @@ def role_of(process: BrainProcess, is_primary: bool) -> str:
 
 def _names(value: object) -> frozenset[str]:
     found = cast("list[object]", value) if isinstance(value, list) else []
-    return frozenset(map(str, found))
+    return frozenset(each for each in found if isinstance(each, str))
 
 
 def _map(value: object) -> dict[str, object]:

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 
 from osupervisor.bridge import line, port_messages
+from osupervisor.bridge.errors import shown
 from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.runtime.brain_process import BrainProcess
 from osupervisor.vault_store.checkpoint import CheckpointStore
@@ -129,8 +130,13 @@ class Loading:
         plan = self._plans.pop(process.id, None)
         index, offset, lsn = report.get("file"), report.get("offset"), report.get("lsn")
         if plan is None or not isinstance(index, int) or index < 0:
-            raise UnknownDamage(f"a brain reported damage that names no file: {report!r:.200}")
-        at = (_number(offset), _number(lsn), str(report.get("reason")))
+            raise UnknownDamage(f"a brain reported damage that names no file: {shown(report, 200)}")
+        reason = report.get("reason")
+        at = (
+            _number(offset),
+            _number(lsn),
+            reason if isinstance(reason, str) else shown(reason, 200),
+        )
         if plan.checkpoint is not None:
             if index == 0:
                 folder = self._checkpoints.set_aside(plan.checkpoint)

@@ -251,4 +251,7 @@ def _read_note(body: bytes) -> Note:
     message = cast("list[object]", value)
     if len(message) != 3 or message[0] != 2 or not isinstance(message[2], list):
         raise ValueError(f"a notification that is none: {body[:80]!r}")
-    return Note(str(message[1]), cast("list[object]", message[2]))
+    method = message[1]
+    if not isinstance(method, str):
+        raise ValueError(f"a notification whose method is no name: {body[:80]!r}")
+    return Note(method, cast("list[object]", message[2]))

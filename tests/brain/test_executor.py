@@ -437,3 +437,12 @@ def test_outcome_of_a_state_read_is_bounded_and_names_the_path(machine: Machine)
     decoder.feed(machine.executor.state([]))
     assert decoder.unpack()["data"]["type"] == "CommitTooLarge"
     assert decode(machine.executor.state(["a", "b"])[1:]) == "x" * 2**23
+
+
+def test_a_path_of_too_many_levels_to_be_shown_leads_nowhere(machine: Machine) -> None:
+    key: object = []
+    for _ in range(1000):
+        key = [key]
+    error = decode(machine.executor.state([key])[:-1])
+    assert error["code"] == "InvalidArguments"
+    assert "of too many levels" in error["message"]

@@ -146,6 +146,33 @@ def test_events_do_not_depend_on_how_the_bytes_arrive(
     assert whole.receive(stream) == pieces.receive(stream[:cut]) + pieces.receive(stream[cut:])
 
 
+DEEP = b"\x91" * 1000 + b"\x90"
+CALL_BEGINS = b"\x94\x00\x05\xaabrain.call\x94\xa3add\x90\x80"
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize(
+    "message",
+    [
+        DEEP,
+        DEEP + b"\x00",
+        b"\x94\x00" + DEEP + b"\xa1x\x90",
+        b"\x94\x00\x05" + DEEP + b"\x90",
+        b"\x94\x00\x05\xackernel.hello\x91" + DEEP,
+        b"\x94\x00\x05\xackernel.hello\x91\x81\xa5token" + DEEP,
+        CALL_BEGINS + DEEP,
+        CALL_BEGINS + b"\x81\xa3key" + DEEP,
+        CALL_BEGINS + b"\x81\xa7session" + DEEP,
+        CALL_BEGINS + b"\x81\xa9timeout_s" + DEEP,
+        CALL_BEGINS + b"\x81\xaadurability" + DEEP,
+        CALL_BEGINS + b"\x82\xa3key\xa1k\xa4seen" + DEEP,
+    ],
+)
+def test_what_is_nested_too_deep_to_be_shown_is_refused(message: bytes, token: str | None) -> None:
+    (refusal,) = Session(token).receive(frame(message))
+    assert isinstance(refusal, Refusal)
+
+
 @pytest.mark.parametrize("token", [None, TOKEN])
 def test_no_bytes_whatever_raise(token: str | None) -> None:
     seed = random.randrange(2**32)

@@ -217,7 +217,7 @@ def test_a_second_supervisor_is_refused(start: Start) -> None:
 
 
 def test_garbage_and_half_frames_and_many_connections_are_survived(shared: Running) -> None:
-    supervisor = shared.pid("supervisor")
+    supervisor, primary = shared.pid("supervisor"), shared.pid("primary")
     path = str(shared.data / "run" / "osupervisor.sock")
 
     def connect() -> socket.socket:
@@ -236,6 +236,9 @@ def test_garbage_and_half_frames_and_many_connections_are_survived(shared: Runni
         _frame([7, 7, 7]),
         _frame({"no": "message"}),
         struct.pack(">I", 2000) + b"\x91" * 2000,
+        _framed(b"\x91" * 1000 + b"\x90"),
+        _framed(b"\x94\x00\x01\xabbrain.state\x91" + b"\x91" * 1000 + b"\x90"),
+        _framed(b"\x94\x00\x01\xaabrain.call\x94\xa3add\x90\x80" + b"\x91" * 1000 + b"\x90"),
     ]
     for data in garbage:
         with connect() as peer:
@@ -250,11 +253,14 @@ def test_garbage_and_half_frames_and_many_connections_are_survived(shared: Runni
     for peer in many:
         peer.close()
     slow.close()
-    assert shared.pid("supervisor") == supervisor
+    assert (shared.pid("supervisor"), shared.pid("primary")) == (supervisor, primary)
 
 
 def _frame(value: object) -> bytes:
-    body = packing.pack(value)
+    return _framed(packing.pack(value))
+
+
+def _framed(body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + body
 
 

@@ -97,3 +97,9 @@ def test_what_is_no_effect_is_refused(wrong: list[object]) -> None:
 def test_the_longest_timer_fits_into_a_control_record() -> None:
     table = dict(pending.parse_effects(effects(after(DELAY_US_MAX / 1e6)), 1, 2, 2**62))
     assert packing.pack(pending.dump(table))
+
+
+@pytest.mark.parametrize("begin", [b"\x91\x95", b"\x91\x95\xa5after"])
+def test_levels_that_can_be_read_and_not_shown_are_refused(begin: bytes) -> None:
+    with pytest.raises(ValueError):
+        pending.parse_effects(begin + b"\x91" * 1000 + b"\x90" * 4, 1, 2, 3)

@@ -65,6 +65,15 @@ def test_what_came_whole_before_garbage_counts(
     assert events.told == ["responded", "noted", "responded", "broken"]
 
 
+def test_a_method_of_too_many_levels_is_garbage(
+    brain: tuple[BrainPort, socket.socket], events: Events
+) -> None:
+    port, theirs = brain
+    theirs.sendall(frame(b"\x93\x02" + b"\x91" * 1000 + b"\x90\x90"))
+    port.drain()
+    assert events.told == ["broken"]
+
+
 @pytest.mark.parametrize("message", [NOTE, RESPONSE])
 @pytest.mark.parametrize("error", [ValueError("ours"), TypeError("ours")])
 def test_a_fault_of_who_is_told_is_not_the_brains(
