@@ -19,6 +19,7 @@ changes of it are undone like the rest, but not recorded.
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from osupervisor.brain.breath import breathe
 from osupervisor.brain.errors import StateError, WriteInQueryError
 from osupervisor.brain.packing import array_header
 from osupervisor.brain.spot import SPOTS_MAX, Spot, pack, path_of
@@ -31,6 +32,8 @@ NO_OPERATIONS: Final = b"\x90"
 _ONE_OPERATION: Final = b"\x91"
 ORDER_KEPT_MIN: Final = 64
 """Keys from which on a dict's order, once listed for a deletion, is kept for the next deletions."""
+BREATH_ENTRIES: Final = 256
+"""Undo entries from one breath to the next."""
 ORDERS_MAX: Final = 64
 """Dicts whose order is kept; each costs 8 bytes a key."""
 
@@ -189,11 +192,16 @@ class Journal:
         assert self.record is self._refuse, "a rollback inside of a request"
         if self.near is not None:
             self.drop_near()
+        breathless = 0
         for undo in undos:
             for entry in reversed(undo):
                 entry[0](self, entry)
                 if entry[1] is self.hot:
                     self.hot_changed.update(_names(entry))
+                breathless += 1
+                if breathless == BREATH_ENTRIES:
+                    breathless = 0
+                    breathe()
         if self.displaced:
             restore_orders(self.displaced)
         self.orders.clear()

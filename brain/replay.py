@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]
 
+from osupervisor.brain.breath import breathe
 from osupervisor.brain.errors import FollowerError
 from osupervisor.brain.journal import Journal, refuse_outside
 from osupervisor.brain.packing import array_header
@@ -38,16 +39,20 @@ _unpack: Final[Callable[..., Any]] = _msgpack.unpackb
 _SET: Final = int(Opcode.SET)
 _APPEND: Final = int(Opcode.APPEND)
 _DICT: Final[type] = TrackedDict
+BREATH_OPERATIONS: Final = 256
+"""Operations from one breath to the next. Those that set scalars, which are fast, don't count."""
 
 
 class Replayer:
     """Applies operations to the two roots of one tree."""
 
-    __slots__ = ("_journal", "_roots")
+    __slots__ = ("_breathless", "_journal", "_roots")
 
     def __init__(self, state: TrackedDict, hot: TrackedDict, journal: Journal) -> None:
         self._roots: dict[str, Any] = {"state": state, "hot": hot}
         self._journal = journal
+        self._breathless = 0
+        """Operations since the last breath."""
 
     def apply(self, operations: bytes | memoryview) -> None:
         """Apply a packed array of operations. Raises FollowerError; those before stay applied."""
@@ -115,6 +120,10 @@ class Replayer:
                     journal.release(old)
 
     def _apply(self, operation: tuple[Any, ...]) -> None:
+        self._breathless += 1
+        if self._breathless >= BREATH_OPERATIONS:
+            self._breathless = 0
+            breathe()
         code, path, *operands = operation
         if code == _APPEND:
             node, value = _walk(self._roots, path), operands[0]
