@@ -20,7 +20,7 @@ from osupervisor.brain.api import Brain
 from osupervisor.brain.arguments import Arguments, Check, Shape
 from osupervisor.brain.context import Context
 from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, UnpackableError
-from osupervisor.brain.packing import NO_EFFECTS, encode, pack
+from osupervisor.brain.packing import NO_EFFECTS, new_encode, pack
 from osupervisor.brain.program import Program
 from osupervisor.brain.state import StateTree
 from osupervisor.brain.values import is_dict, is_list
@@ -33,6 +33,8 @@ _SMALL_BYTES: Final = OUTCOME_BYTES_MAX // 2
 NO_OPS: Final = b"\x90"
 NIL: Final = b"\xc0"
 _NIL_OUTCOME: Final = NIL + NIL
+_encode_key: Final = new_encode()
+"""Of its own, as `activity` may come in the midst of packing a result."""
 
 Executed = tuple[bytes, bytes | None, bytes, Any]
 """outcome, ops (None: a query), effects, undo (None: nothing to undo)."""
@@ -113,7 +115,7 @@ class Executor:
 
     def activity(self) -> tuple[str, bytes]:
         """Name and packed key of the request last begun; safe in a signal handler."""
-        return self._context.current[0], encode(self._context.key)
+        return self._context.current[0], _encode_key(self._context.key)
 
     def state(self, path: Sequence[Any]) -> bytes:
         """The outcome of reading the state at `path`, an array of keys; `[]` is all of it."""

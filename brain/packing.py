@@ -22,8 +22,16 @@ NO_EFFECTS: Final = b"\x90"
 
 _msgpack: Any = msgpack
 """It has no type information: its names are typed here, once for this folder."""
-encode: Final[Callable[[object], bytes]] = _msgpack.Packer(autoreset=True).pack
-"""Packs as it is, without a check. For one thread."""
+
+
+def new_encode() -> Callable[[object], bytes]:
+    """What packs as it is, without a check. For one thread, and not for the handler of a signal
+    that may come while it packs: a subclass of dict runs its author's code there."""
+    pack_any: Callable[[object], bytes] = _msgpack.Packer(autoreset=True).pack
+    return pack_any
+
+
+encode: Final[Callable[[object], bytes]] = new_encode()
 decode: Final[Callable[[bytes | memoryview], Any]] = partial(_msgpack.unpackb, strict_map_key=False)
 """Unpacks one whole value; raises one of DECODE_ERRORS."""
 OutOfData: Final[type[Exception]] = _msgpack.OutOfData

@@ -446,3 +446,13 @@ def test_a_path_of_too_many_levels_to_be_shown_leads_nowhere(machine: Machine) -
     error = decode(machine.executor.state([key])[:-1])
     assert error["code"] == "InvalidArguments"
     assert "of too many levels" in error["message"]
+
+
+def test_the_activity_may_be_asked_for_while_a_result_is_packed(machine: Machine) -> None:
+    class Table(dict[str, int]):
+        def items(self) -> Any:
+            machine.executor.activity()
+            return super().items()
+
+    error, result, *_ = machine.run(lambda _: ["before", Table(a=1), "behind"])
+    assert error is None and result == ["before", {"a": 1}, "behind"]
