@@ -19,8 +19,9 @@ from osupervisor.bridge.errors import FrameTooLargeError, LocalProtocolError
 
 FRAME_BYTES_MAX: Final = 16 * 2**20
 """Longest body between a client and the service."""
-PORT_FRAME_BYTES_MAX: Final = 33 * 2**20
-"""Longest body between supervisor and brain: a record may carry a request and a commit."""
+PORT_FRAME_BYTES_MAX: Final = 65 * 2**20
+"""Longest body between supervisor and brain: a record of 64 MiB, which a control record may have,
+and what stands around it."""
 HEADER_SIZE: Final = 4
 
 _header: Final = struct.Struct(">I").pack

@@ -29,8 +29,10 @@ PING_ID_MIN: Final = 2**63
 DELIVERIES_MAX: Final = 2**31 - 1
 """Deliveries under one lease: on the port n is a uint32, of which half the range is used. At
 100,000 calls a second that is one new lease in six hours."""
-PORT_FRAME_BYTES_MAX: Final = 33 * 2**20
-"""A record may carry a request and a commit of 16 MiB each."""
+PORT_FRAME_BYTES_MAX: Final = 65 * 2**20
+"""A record may carry a request and a commit of 16 MiB each, or 64 MiB of control state."""
+BATCH_BYTES_MAX: Final = 32 * 2**20
+"""Records that are sent in one frame; a longer one has a frame of its own."""
 
 _CONFIRM: Final = struct.Struct(">IBB8sBBIBQ")
 _HEAD: Final = struct.Struct(">I")
@@ -101,11 +103,11 @@ def confirm_frame(n: int, lsn: int) -> bytes:
 
 
 def record_frames(records: list[bytes]) -> list[bytes]:
-    """Whole records in LSN order, in as few frames as the port's limit allows."""
+    """Whole records in LSN order, in as few frames as BATCH_BYTES_MAX allows."""
     frames: list[bytes] = []
     start, size = 0, 0
     for index, record in enumerate(records):
-        if size and size + len(record) > PORT_FRAME_BYTES_MAX - 32:
+        if size and size + len(record) > BATCH_BYTES_MAX:
             frames.append(_record_frame(b"".join(records[start:index])))
             start, size = index, 0
         size += len(record)

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from osupervisor.bridge import frames as framing
 from osupervisor.bridge import packing
 from osupervisor.bridge import port_messages as port
+from osupervisor.wal.record import RECORD_BYTES_MAX
 from tests.source import needs_source
 
 REQUEST = port.request_bytes(b"\xa3add\x91\xa4hits\x80", 1, 2)
@@ -80,18 +82,24 @@ def test_time_and_seed_are_the_last_eighteen_bytes(t_us: int, seed: int) -> None
 
 
 @needs_source(port)
-@given(st.lists(st.binary(min_size=1, max_size=50), max_size=20), st.integers(33, 200))
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=20), st.integers(1, 200))
 def test_records_are_sent_in_order_in_frames_that_are_not_too_large(
     records: list[bytes], limit: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(port, "PORT_FRAME_BYTES_MAX", limit)
+        patch.setattr(port, "BATCH_BYTES_MAX", limit)
         frames = port.record_frames(records)
     bodies = [packing.unpack(frame[4:])[2][0] for frame in frames]
     assert b"".join(bodies) == b"".join(records)
-    assert all(len(body) <= max(limit - 32, 50) for body in bodies)
+    assert all(len(body) <= max(limit, 50) for body in bodies)
     assert all(bodies)
 
 
 def test_no_records_are_no_frame() -> None:
     assert port.record_frames([]) == []
+
+
+def test_the_longest_record_fits_into_a_frame() -> None:
+    assert port.PORT_FRAME_BYTES_MAX == framing.PORT_FRAME_BYTES_MAX
+    (frame,) = port.record_frames([bytes(RECORD_BYTES_MAX)])
+    assert RECORD_BYTES_MAX < len(frame) - 4 <= framing.PORT_FRAME_BYTES_MAX
