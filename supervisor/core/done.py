@@ -226,7 +226,7 @@ class DoneTable:
             oldest = sorted(window.done)[: (len(window.done) + 1) // 2]
             for number in oldest:
                 del window.done[number]
-            window.floor = max(window.floor, oldest[-1] + 1)
+            window.floor = max(window.floor, min(oldest[-1] + 1, FLOOR_ALL))
             self.entries -= len(oldest)
 
     def window_held_us(self, t_us: int) -> int:

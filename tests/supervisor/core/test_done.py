@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from osupervisor.bridge import packing
 from osupervisor.supervisor.core.done import (
     CLIENT_AHEAD_US_MAX,
     FLOOR_ALL,
@@ -144,3 +145,11 @@ def test_the_window_that_is_held_is_told() -> None:
     for n in range(1, 8):
         table.put(f"k{n}", 0, n + 1, NOW + 10 * n, 0, OUTCOME)
     assert table.window_held_us(NOW + 70) == 30
+
+
+def test_a_table_that_forgot_the_largest_number_fits_into_a_control_record() -> None:
+    table = _table(entries_max=1)
+    for name in (b"a", b"b"):
+        table.put((name, 2**64 - 1), 0, 1, NOW, 0, OUTCOME)
+    assert any(window.floor for window in table.clients.values())
+    assert packing.pack(table.dump())
