@@ -15,7 +15,7 @@ import socket
 from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
-from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
+from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError, shown
 from osupervisor.bridge.packing import DECODE_ERRORS, pack, unpack
 
 DATAGRAM_BYTES_MAX: Final = 65_536
@@ -99,10 +99,10 @@ def _read(data: bytes, flags: int, descriptors: list[int]) -> Datagram:
     try:
         value = unpack(data)
     except DECODE_ERRORS as cause:
-        raise RemoteProtocolError(f"a datagram is not MessagePack: {cause!r:.200}") from None
+        raise RemoteProtocolError(f"a datagram is not MessagePack: {shown(cause, 200)}") from None
     message = cast("list[object]", value) if type(value) is list else []
     if not message or type(message[0]) is not str:
-        raise RemoteProtocolError(f"a datagram is not [name, ...]: {value!r:.200}")
+        raise RemoteProtocolError(f"a datagram is not [name, ...]: {shown(value, 200)}")
     return Datagram(message[0], message[1:], descriptors)
 
 

@@ -120,6 +120,7 @@ GARBAGE = [
     pack([7, "name"]),
     b"\x90",
     b"\x92\xa1a",
+    b"\x91" * 1000 + b"\x90",
     pack(["name"]) + b"\x00",
     bytes(line.DATAGRAM_BYTES_MAX),
 ]
