@@ -313,32 +313,34 @@ class Exchange(Generic[P]):
         answered: list[int] = []
         size = len(data)
         start = 0
-        while start + _PLAIN_BYTES_MIN <= size <= FRAME_BYTES_MAX:
-            length: int
-            error: int
-            length, magic, number, error = _plain_at(data, start)
-            end = start + HEADER_SIZE + length
-            pending = pendings.get(number)
-            if end > size or magic != _RESPONSE or error != _NIL or pending is None:
-                break
-            if length < _PLAIN_BYTES_MIN - HEADER_SIZE:  # no result: compiled, no slice either
-                break
-            value: object = WAITING
-            if length == _PLAIN_BYTES_MIN - HEADER_SIZE:
-                value = _VALUES[data[end - 1]]
-            if value is WAITING:
-                try:
-                    value = unpack(data[start + _PLAIN_BYTES_MIN - 1 : end])
-                except DECODE_ERRORS:
+        try:
+            while start + _PLAIN_BYTES_MIN <= size <= FRAME_BYTES_MAX:
+                length: int
+                error: int
+                length, magic, number, error = _plain_at(data, start)
+                end = start + HEADER_SIZE + length
+                pending = pendings.get(number)
+                if end > size or magic != _RESPONSE or error != _NIL or pending is None:
                     break
-            start = end
-            del pendings[number]
-            answered.append(number)
-            pending.value = value
-            pending.frame = b""  # Who keeps a million replies doesn't keep their requests.
-            if pending.waiter is not None:
-                woken.append(pending)
-        self.identity.settle(answered)
+                if length < _PLAIN_BYTES_MIN - HEADER_SIZE:  # no result: compiled, no slice either
+                    break
+                value: object = WAITING
+                if length == _PLAIN_BYTES_MIN - HEADER_SIZE:
+                    value = _VALUES[data[end - 1]]
+                if value is WAITING:
+                    try:
+                        value = unpack(data[start + _PLAIN_BYTES_MIN - 1 : end])
+                    except DECODE_ERRORS:
+                        break
+                start = end
+                pending.value = value
+                del pendings[number]
+                answered.append(number)
+                pending.frame = b""  # Who keeps a million replies doesn't keep their requests.
+                if pending.waiter is not None:
+                    woken.append(pending)
+        finally:
+            self.identity.settle(answered)
         return start
 
     def _receive_all(self, bodies: list[bytes], now: float, woken: list[P]) -> None:

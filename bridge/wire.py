@@ -221,19 +221,25 @@ class Wire:
     def _read_when_ready(self, connection: socket.socket) -> None:
         self._sleep(self._due_in_s())
         try:
-            data = connection.recv(READ_BYTES, _READ_FLAGS)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        now = _now()
+            try:
+                data = connection.recv(READ_BYTES, _READ_FLAGS)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            woken = self.exchange.receive(data, _now()) if data else []
+        except BaseException:  # ^C: a part of what was read is lost, and the rest can't be read on
+            self._drop(connection)
+            self.exchange.lost(_now())
+            for parked in list(self._parked):  # they look by themselves what has come
+                self._unpark(parked)
+            raise
         if not data:
             self._drop(connection)
-            self._wake_all(self.exchange.lost(now))
-            return
-        self._wake_all(self.exchange.receive(data, now))
-        if self.exchange.state is State.DOWN:
+            woken = self.exchange.lost(_now())
+        elif self.exchange.state is State.DOWN:
             self._drop(connection)
+        self._wake_all(woken)
 
     def _due_in_s(self) -> float:
         return min(IDLE_S, max(0.0, self.exchange.next_at() - _now()))

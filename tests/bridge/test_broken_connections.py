@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from osupervisor.bridge import messages
+from osupervisor.bridge import exchange, messages
 from osupervisor.bridge.call_encoder import CallEncoder
+from osupervisor.bridge.client import Client
 from osupervisor.bridge.identity import CLIENT_BYTES
 from osupervisor.bridge.messages import answer, outcome_of_result
+from osupervisor.bridge.packing import unpack
 from tests.bridge.clients import ALL, Adds, async_tasks, one_by_one, pipelined, uvloop_pipelined
 from tests.bridge.service import Break, Service, Where, greeting
+from tests.source import needs_source
 
 REQUEST_BYTES = len(CallEncoder(bytes(CLIENT_BYTES)).frame("add", ("hits",), {}, 1, 1))
 ANSWER_BYTES = len(answer(1, outcome_of_result(1)))
@@ -75,3 +78,30 @@ def test_an_answer_of_many_pieces_survives_a_break_in_it(tmp_path: Path, adds: A
     with Service(tmp_path / "s", [Break("written", 3), Break("written", 30)]) as service:
         check(service, adds, 200)
         assert service.connections == 3
+
+
+@needs_source(exchange)
+@pytest.mark.parametrize("reads", range(1, 4))
+def test_an_interrupt_while_an_answer_is_read_loses_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
+    left = [reads]
+
+    def interrupted(data: bytes | memoryview) -> object:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return unpack(data)
+
+    with Service(tmp_path / "s") as service, Client(service.path, timeout_s=5) as client:
+        monkeypatch.setattr(exchange, "unpack", interrupted)
+        service.ledger.adds = 1000  # a longer answer than one that is looked up
+        results: list[int] = []
+        for _ in range(5):
+            try:
+                results.append(client.add("hits"))
+            except KeyboardInterrupt:
+                results.append(0)
+        assert results.count(0) == 1
+        assert all(result in (0, 1000 + at) for at, result in enumerate(results, 1))
+        assert set(service.ledger.executions.values()) == {1}
