@@ -17,7 +17,7 @@ open, and a repetition under the same key finds out.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 OP_NOT_FOUND: Final = "OpNotFound"
 INVALID_ARGUMENTS: Final = "InvalidArguments"
@@ -206,7 +206,7 @@ def error_map(
     return {"code": code, "message": message, "hint": hint, "data": dict(data or {})}
 
 
-def shown(value: object, size: int) -> str:
+def shown(value: Any, size: int) -> str:
     """How a value that a peer sent begins, for a message: at most `size` characters.
 
     Python's `repr` goes less deep than the decoder.
