@@ -97,6 +97,8 @@ class Brains:
         self._population = population
         self._next_id = 1
         self._by_pid: dict[int, BrainProcess] = {}
+        self._unsucceeded: list[BrainProcess] = []
+        """Those that died with the lease, until somebody gets it: their reports may be written."""
         self._refill: asyncio.TimerHandle | None = None
 
     def rows(self) -> list[dict[str, object]]:
@@ -345,6 +347,8 @@ class Brains:
         primary = core.primary
         process.was_primary = primary is not None and primary.id == process.id
         process.death = _death(core)
+        if process.was_primary:
+            self._unsucceeded.append(process)
         killed = process.killed
         process.doing = _doing(core, cell) if process.was_primary else None
         if killed is not None and killed.outgrown:
@@ -369,11 +373,12 @@ class Brains:
 
     def granted(self, brain: int) -> None:
         """This one holds the lease now: it took over from those that died with it."""
-        for process in self._by_pid.values():
-            if process.was_primary and process.took_over is None and process.death is not None:
-                process.took_over = f"brain-{brain}"
-                waited_s = time.monotonic() - process.death.monotonic_s
-                execute(TOOK_OVER, {"duration_s": waited_s}, {"brain": brain})
+        for process in self._unsucceeded:
+            assert process.death is not None, "a brain that lives has no successor"
+            process.took_over = f"brain-{brain}"
+            waited_s = time.monotonic() - process.death.monotonic_s
+            execute(TOOK_OVER, {"duration_s": waited_s}, {"brain": brain})
+        self._unsucceeded.clear()
         self.refill_soon()
 
     def _bury(self, process: BrainProcess) -> None:

@@ -240,3 +240,16 @@ def is_gone(pid: int) -> bool:
     except OSError:
         return True
     return stat[stat.rindex(")") + 2] in "ZX"
+
+
+def tree(service: Running) -> list[dict[str, Any]]:
+    """Its supervision tree, a row for each part."""
+    rows: list[dict[str, Any]] = [service.client.request("system.tree")]
+    for row in rows:
+        rows += row["children"]
+    return rows
+
+
+def nursery(service: Running) -> int:
+    """Its process; 0 while there is none."""
+    return next(int(row["pid"] or 0) for row in tree(service) if row["id"] == "nursery")

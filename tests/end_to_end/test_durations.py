@@ -1,10 +1,12 @@
 """How long syncs, takeovers and checkpoints take is in the metrics, by histograms."""
 
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
 
-from tests.end_to_end.running import Running, wait_for
+from tests.end_to_end.running import Running, nursery, wait_for
 
 Start = Callable[..., Running]
 
@@ -36,6 +38,17 @@ def test_a_takeover_is_timed_and_the_death_of_a_standby_is_none(start: Start) ->
     count, total = observed(service, "osupervisor_failover_duration_s")
     assert count == 1
     assert 0 < total < 60
+
+
+def test_a_takeover_that_takes_long_is_timed_too(start: Start) -> None:
+    """The report of the death is written long before somebody is there to take over."""
+    service = start('[brain]\nstandbys = 0\nstart_timeout_s = "1s"\n')
+    os.kill(nursery(service), signal.SIGSTOP)
+    service.kill("primary")
+    service.client.call("add", "x", 1)
+    count, total = observed(service, "osupervisor_failover_duration_s")
+    assert count == 1
+    assert 0.9 < total < 60
 
 
 def test_the_sealing_of_a_checkpoint_is_timed(start: Start) -> None:

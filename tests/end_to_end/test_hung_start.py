@@ -4,25 +4,12 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tests.end_to_end.running import Running, wait_for
+from tests.end_to_end.running import Running, nursery, tree, wait_for
 
 Start = Callable[..., Running]
 KEYS = 200_000
 """So many operations take a good part of a second to apply."""
-
-
-def tree(service: Running) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = [service.client.request("system.tree")]
-    for row in rows:
-        rows += row["children"]
-    return rows
-
-
-def nursery(service: Running) -> int:
-    """Its process; 0 while there is none."""
-    return next(int(row["pid"] or 0) for row in tree(service) if row["id"] == "nursery")
 
 
 def starting(service: Running) -> list[int]:
