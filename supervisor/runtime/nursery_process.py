@@ -60,7 +60,10 @@ def open_log(data: Path, bytes_max: int, kept: int) -> int:
     It gets a line with the time, to which belongs what follows; and before that an end for what the
     last nursery left unended.
     """
-    file = RotatedFile(data / "logs" / LOG_NAME, bytes_max, kept)
+    path = data / "logs" / LOG_NAME
+    with contextlib.suppress(OSError):
+        rotate_shared(path, bytes_max, kept)
+    file = _never_moved(path, kept)
     with contextlib.suppress(OSError):  # a full disk keeps no brain from starting
         file.append(_line("nursery.starting"))
     return file.detach()
@@ -71,8 +74,14 @@ def bound_log(data: Path, bytes_max: int, kept: int) -> None:
     OSError."""
     path = data / "logs" / LOG_NAME
     if rotate_shared(path, bytes_max, kept):
-        with contextlib.closing(RotatedFile(path, bytes_max, kept)) as file:
+        with contextlib.closing(_never_moved(path, kept)) as file:
             file.append(_line("nursery.log_rotated"))
+
+
+def _never_moved(path: Path, kept: int) -> RotatedFile:
+    """Whoever writes into a file that is moved goes on in what nobody bounds any more: the nursery
+    that lives, or that of the safe brain beside it."""
+    return RotatedFile(path, sys.maxsize, kept)
 
 
 def _line(message: str) -> bytes:

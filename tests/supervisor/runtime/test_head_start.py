@@ -102,7 +102,7 @@ def test_one_that_is_not_wanted_leaves_nothing(tmp_path: Path) -> None:
 def test_log_of_earlier_nurseries_is_rotated_when_one_starts(tmp_path: Path) -> None:
     arguments = folder(tmp_path)
     log = tmp_path / "data" / "logs" / "nursery.log"
-    log.write_text("x" * LOG_BYTES_MAX)
+    log.write_text("x" * (LOG_BYTES_MAX + 1))
     found = head_start.begin(arguments, {})
     assert found is not None
     found.line.close()
