@@ -43,9 +43,10 @@ def outgrew(context: Context, brain: Brain, cell: int, within_n: int) -> None:
     What grew may be the state, or what an earlier request left: that the brain executes a call
     just then makes it a suspect and no more, so that at the second such death it goes alone.
     `within_n`: the delivery that went alone, and before which the brain was found within its limit.
-    If it is that one's, nobody else can have made the brain grow.
+    If it is that one's, nobody else can have made the brain grow. A query that a follower read
+    is suspected at once: it waits for a lease.
     """
-    calls = _lose(context, brain, suspect_reads=False)
+    calls = _lose(context, brain, suspect_reads=True)
     suspect = _suspect(calls, cell)
     if suspect is not None and suspect.is_alone and suspect.n == within_n and len(calls) == 1:
         _strike(context, calls, suspect)

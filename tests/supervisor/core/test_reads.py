@@ -116,6 +116,21 @@ def test_a_query_with_strikes_waits_for_a_lease() -> None:
     assert "call" in rig.methods(3)
 
 
+def test_a_query_whose_follower_takes_too_much_memory_is_not_read_by_the_next_one() -> None:
+    """Nobody executes anything else there: one brain after the other would be ended for it."""
+    rig = _read_only()
+    large, other = rig.call("read", "large"), rig.call("read", "other")
+    rig.turn()
+    [(brain, _, _), _] = _reads(rig)
+    rig.core.outgrew(brain, 0, 0)
+    rig.turn()
+    asked = _reads(rig)
+    assert len(asked) == 1
+    rig.core.read_done(asked[0][0], asked[0][1], RESULT)
+    rig.turn()
+    assert rig.code(other) == "" and not rig.answered(large)
+
+
 def test_a_follower_killed_by_an_operator_leaves_its_queries_readable() -> None:
     rig = _read_only()
     call = rig.call("read")
