@@ -32,6 +32,8 @@ _SMALL_BYTES: Final = OUTCOME_BYTES_MAX // 2
 """Ops and an outcome of at most this much each are not over the limit together."""
 NO_OPS: Final = b"\x90"
 NIL: Final = b"\xc0"
+STATE_READ: Final = "brain.state"
+"""What a brain says that it does, while it reads the state for somebody."""
 _NIL_OUTCOME: Final = NIL + NIL
 _encode_key: Final = new_encode()
 """Of its own, as `activity` may come in the midst of packing a result."""
@@ -119,6 +121,7 @@ class Executor:
 
     def state(self, path: Sequence[Any]) -> bytes:
         """The outcome of reading the state at `path`, an array of keys; `[]` is all of it."""
+        self._context.key, self._context.current = "", (STATE_READ, path, {}, 0, 0)
         try:
             return _bounded(NIL + pack(self.tree.resolve(path), "state"))
         except BrainError as error:

@@ -98,10 +98,14 @@ class Lease:
             port.flush()
 
     def state(self, port: Port, n: int, params: Any) -> None:
-        """Answer a read of the state at a path; it takes an n as a query does."""
+        """Answer a read of the state at a path; it takes an n as a query does, and stands in the
+        cell as well: all of a large state takes seconds, and much memory."""
         epoch, path = params
         self._take_number(epoch, n)
-        self._respond(port, n, self._query_head, self._executor.state(path))
+        self._hot.enter(n)
+        outcome = self._executor.state(path)
+        self._hot.leave()
+        self._respond(port, n, self._query_head, outcome)
 
     def refuse(self, port: Port, n: int, found: Undecodable) -> None:
         """Answer a request that can't be decoded."""

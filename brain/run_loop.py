@@ -163,15 +163,22 @@ class RunLoop:
                 [1, n, None, {"lsn": self._follower.lsn, "epoch": self._follower.epoch}]
             )
         elif method == "read":
-            self._answer_read(n, self._executor.read(params[0]))
+            self._read(n, self._executor.read, params[0])
         elif method == "read_state":
-            self._answer_read(n, self._executor.state(params[0]))
+            self._read(n, self._executor.state, params[0])
         elif method == "undecodable" and params.method in ("read", "read_state"):
             self._answer_read(n, failure.undecodable(params.reason))
         elif method == "undecodable" and self._lease is not None:
             self._lease.refuse(self._port, n, params)
         else:
             raise PortError(f"found the request {method!r:.80}, and the brain is {self._role()}")
+
+    def _read(self, message_id: Any, how: Callable[[Any], bytes], what: Any) -> None:
+        """Without a lease; it stands in the cell, as a long one is no silence."""
+        self._hot.enter(message_id)
+        outcome = how(what)
+        self._hot.leave()
+        self._answer_read(message_id, outcome)
 
     def _answer_read(self, message_id: int, outcome: bytes) -> None:
         self._port.send([1, message_id, None, [0, outcome]])

@@ -245,6 +245,30 @@ def test_ping_is_answered_behind_a_long_op_and_the_beat_goes_on() -> None:
         assert brain.hot.cell()[0] == 0
 
 
+def test_a_read_of_the_state_stands_in_the_cell_while_it_lasts() -> None:
+    """Else nobody is blamed where it takes too much memory, and a long one is taken for silence."""
+    with nursery() as nest:
+        log = Log()
+        brain = primary(nest, log)
+        brain.do(log, "add", "hits")
+        _, before = brain.hot.cell()
+        brain.send(port_messages.state_frame(brain.n + 1, 1, pack(["hits"])))
+        assert brain.response().result == 1
+        n, since = brain.hot.cell()
+        assert n == 0 and since > before
+
+
+def test_a_read_without_a_lease_stands_in_the_cell_as_well() -> None:
+    with nursery() as nest:
+        brain = nest.spawn("reader")
+        assert brain.read("get", "hits").result is None
+        n, first = brain.hot.cell()
+        assert n == 0 and first > 0
+        assert brain.state() == {}
+        n, second = brain.hot.cell()
+        assert n == 0 and second > first
+
+
 def test_traceback_of_a_hung_op_can_be_taken() -> None:
     with nursery() as nest:
         brain = primary(nest, Log())
