@@ -118,7 +118,8 @@ class History:
 
     def say(self, text: str) -> None:
         """Last words: this process is about to end. Raises OSError."""
-        os.write(self.fd, text.encode("utf-8", "replace")[-WORDS_BYTES_MAX:])
+        words = text.replace("\0", "\\0").encode("utf-8", "replace")
+        os.write(self.fd, words[-WORDS_BYTES_MAX:])
 
     def listen(self) -> None:
         """From now on a fatal signal leaves the tracebacks of all threads here."""

@@ -113,6 +113,17 @@ def test_a_death_that_waits_keeps_its_status(first: History, status: int | None)
     )
 
 
+def test_no_word_is_taken_for_the_end_of_those_before_it(first: History) -> None:
+    """An error's text may hold any byte."""
+    stored, own = {STORE_NAME: first.fd}, os.getpid()
+    first.say("ValueError: \0 in a name\n")
+    second = inherit(stored, Predecessor(own, 70))
+    assert second.waiting[0][1].text == "ValueError: \\0 in a name\n"
+    second.say("\0\n")
+    third = inherit(stored, Predecessor(own, 74))
+    assert [words.text for _, words in third.waiting] == ["ValueError: \\0 in a name\n", "\\0\n"]
+
+
 def test_last_words_are_bounded(first: History) -> None:
     first.say("a" + "b" * WORDS_BYTES_MAX)
     assert inherit({STORE_NAME: first.fd}).last_words.text == "b" * WORDS_BYTES_MAX
