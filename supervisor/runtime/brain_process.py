@@ -64,6 +64,8 @@ class BrainProcess:
     version: str = ""
     doing: tuple[str, str] | None = None
     """Op and key of what it was executing when it died."""
+    leads: bool = False
+    """It got the lease, and has not been told to be fenced, nor anybody else to lead."""
     was_primary: bool = False
     took_over: str | None = None
     """Who got the lease when it died."""

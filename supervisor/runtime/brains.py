@@ -252,6 +252,7 @@ class Brains:
                 self._ready(process, _map(fields))
             case "fenced", [int(lsn)]:
                 self._engine.core.fenced(brain, lsn)
+                process.leads = process.leads and brain not in self._engine.core.brains
             case "spawned", [int(child), int(pid)]:
                 self.spawned(child, pid)
             case "damaged", [report]:
@@ -345,13 +346,15 @@ class Brains:
         cell, _ = process.reader.cell()
         core = self._engine.core
         primary = core.primary
-        process.was_primary = primary is not None and primary.id == process.id
+        holds = primary is not None and primary.id == process.id
+        # The core has taken the lease from one that broke the protocol before it says so.
+        process.was_primary = holds or process.leads
         process.death = _death(core)
         if process.was_primary:
             self._unsucceeded.append(process)
         killed = process.killed
-        process.doing = _doing(core, cell) if process.was_primary else None
-        if killed is not None and killed.outgrown:
+        process.doing = _doing(core, cell) if holds else None
+        if killed is not None and killed.outgrown and not process.excused:
             core.outgrew(process.id, cell, process.within_n)
         else:
             core.died(
@@ -373,6 +376,8 @@ class Brains:
 
     def granted(self, brain: int) -> None:
         """This one holds the lease now: it took over from those that died with it."""
+        for process in self.by_id.values():
+            process.leads = process.id == brain
         for process in self._unsucceeded:
             assert process.death is not None, "a brain that lives has no successor"
             process.took_over = f"brain-{brain}"

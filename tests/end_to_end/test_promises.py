@@ -301,6 +301,23 @@ def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start)
     assert "log.damaged" not in (service.data / "logs" / "supervisor.log").read_text()
 
 
+def test_a_primary_that_breaks_the_protocol_is_reported_as_one(start: Start) -> None:
+    """It has no lease any more when it is ended for that."""
+    service = start()
+    primary = service.pid("primary")
+    service.pid("standby")
+    not_due = _frame([1, 999, None, [1, b"\xc0\xc0", b"\x90", b"\x90"]])
+    service.client.call("garble", str(service.folder / "garbled"), not_due)
+
+    def crashes() -> list[dict[str, object]]:
+        return list(service.client.request("system.crashes", ["ls"]))
+
+    wait_for(crashes, "the report")
+    (report,) = crashes()
+    assert (report["pid"], report["role"]) == (primary, "primary")
+    assert report["took_over"] is not None
+
+
 def test_a_brain_whose_message_never_ends_is_replaced(start: Start) -> None:
     """All that it says behind that goes into it: the answer to the op itself, and to every ping."""
     service = start("[health]\nsuspicion_s = 0.3\nsilence_s = 0.5\n")
