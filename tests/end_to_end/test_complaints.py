@@ -1,5 +1,7 @@
 """What makes a service degraded, as the settings of health have it."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 
@@ -14,23 +16,31 @@ def complaints(service: Running) -> list[str]:
 
 
 def test_bytes_that_wait_are_complained_of_as_calls_are(start: Start) -> None:
-    service = start('window = 1\nqueue_bytes_max = "64KiB"\n')
+    """They wait for a primary that is stopped, for as long as the test needs."""
+    service = start(
+        'window = 1\nqueue_bytes_max = "64KiB"\n'
+        '[health]\nsuspicion_s = "100s"\nsilence_s = "200s"\n'
+    )
     service.pid("standby")
 
-    def call(op: str, *args: object) -> None:
+    def store(number: int) -> None:
         with Client(service.data, timeout_s=60) as client:
-            client.call(op, *args)
+            client.call("store", str(number), "x" * 20_000)
 
-    threads = [threading.Thread(target=call, args=("nap", 2.0))]
-    threads[0].start()
-    wait_for(lambda: service.status()["in_flight"] == 1, "the nap")
-    for number in range(2):
-        threads.append(threading.Thread(target=call, args=("store", str(number), "x" * 20_000)))
-        threads[-1].start()
-    wait_for(lambda: service.status()["queue"]["calls"] == 2, "the queue")
-    (found,) = complaints(service)
-    assert found.startswith("2 calls of 40") and found.endswith(" bytes wait")
-    assert service.status()["health"] == "degraded"
+    threads = [threading.Thread(target=store, args=(number,)) for number in range(3)]
+    primary = service.pid("primary")
+    os.kill(primary, signal.SIGSTOP)
+    try:
+        threads[0].start()
+        wait_for(lambda: service.status()["in_flight"] == 1, "the first")
+        for thread in threads[1:]:
+            thread.start()
+        wait_for(lambda: service.status()["queue"]["calls"] == 2, "the queue")
+        (found,) = complaints(service)
+        assert found.startswith("2 calls of 40") and found.endswith(" bytes wait")
+        assert service.status()["health"] == "degraded"
+    finally:
+        os.kill(primary, signal.SIGCONT)
     for thread in threads:
         thread.join()
     assert complaints(service) == []

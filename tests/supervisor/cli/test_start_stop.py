@@ -100,7 +100,10 @@ def test_restart_leaves_nothing_of_a_brain_that_hangs_before_it_is_ready(cli: Cl
     pid = cli.folder / "pid"
     hang = f"open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(1000)"
     (cli.folder / "brain.py").write_text(BRAIN + f"def die():\n    {hang}\n" + DIES_LATER)
-    assert run_script(cli.folder, "restart", "--timeout", "3s").returncode == 124
+    for seconds in (2, 10, 50):
+        assert run_script(cli.folder, "restart", "--timeout", f"{seconds}s").returncode == 124
+        if pid.exists():
+            break  # and not already the import was too slow
     assert ended(int(pid.read_text()))
     assert cli.status()["state"] == "ready"
 
