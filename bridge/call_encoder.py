@@ -8,7 +8,7 @@ same key.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from osupervisor.bridge.call import OP_BYTES_MAX, parse_call
 from osupervisor.bridge.call_options import read_options
@@ -54,7 +54,9 @@ class CallOptions:
     """How many pairs those are."""
 
     def __post_init__(self) -> None:
-        key = list(self.key) if isinstance(self.key, tuple) else self.key
+        key: object = self.key
+        if isinstance(key, tuple):
+            key = list(cast("tuple[object, ...]", key))
         named: dict[object, object] = {
             "key": key,
             "session": self.session,
