@@ -43,7 +43,6 @@ __all__ = [
     "parse_call",
     "read_outcome",
     "request",
-    "request_blob",
     "response",
 ]
 
@@ -57,7 +56,6 @@ _NIL: Final = b"\xc0"
 _SEE: Final = "docs/PROTOCOL.md says what a message looks like"
 
 _answer_head_wide: Final = struct.Struct(">IBBBQ").pack
-_request_tail: Final = struct.Struct(">BQBQ").pack
 
 
 # Annotations of the tuples stand in quotes: mypyc 2.4 finds no `object` where it evaluates them.
@@ -132,11 +130,6 @@ def write_answer(writer: BytesWriter, request_id: int, outcome: bytes) -> None:
     else:
         writer.write(_answer_head_wide(len(outcome) + 11, 0x94, RESPONSE, 0xCF, request_id))
     writer.write(outcome)
-
-
-def request_blob(params: bytes, t_us: int, seed: int) -> bytes:
-    """The request as the log keeps it. `t_us`: log time in microseconds; both uint64."""
-    return b"\x95" + params + _request_tail(0xCF, t_us, 0xCF, seed)
 
 
 def outcome_of_result(result: object) -> bytes:

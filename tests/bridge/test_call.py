@@ -12,8 +12,8 @@ from osupervisor.bridge.call_encoder import CallEncoder, CallOptions
 from osupervisor.bridge.call_options import OPTIONS_BYTES_MAX, read_options
 from osupervisor.bridge.errors import RemoteProtocolError
 from osupervisor.bridge.frames import FRAME_BYTES_MAX
-from osupervisor.bridge.messages import request_blob
 from osupervisor.bridge.packing import pack
+from osupervisor.bridge.port_messages import request_bytes
 from tests.bridge.calls import ARGS, IDS, KWARGS, NO_ARGS, OPS, body, nested, options, unpacked
 
 CLIENT = bytes(range(200, 216))
@@ -68,11 +68,11 @@ def test_what_looks_like_the_librarys_options_inside_of_an_argument_is_an_argume
     assert unpacked(b"\x93" + call(inner).params)[1] == [b"x" * 20 + tail]
 
 
-def test_a_request_blob_holds_the_params_as_they_came() -> None:
+def test_a_request_holds_the_params_as_they_came() -> None:
     found = call(LIBRARY.frame("add", ("hits",), {"n": 3}, 7, 7)[4:])
-    blob = request_blob(found.params, 2**63, 2**64 - 1)
-    assert unpacked(blob) == ["add", ["hits"], {"n": 3}, 2**63, 2**64 - 1]
-    assert blob[-18:] == b"\xcf\x80" + bytes(7) + b"\xcf" + b"\xff" * 8
+    request = request_bytes(found.params, 2**62, 2**63 - 1)
+    assert unpacked(request) == ["add", ["hits"], {"n": 3}, 2**62, 2**63 - 1]
+    assert request[-18:] == b"\xcf\x40" + bytes(7) + b"\xcf\x7f" + b"\xff" * 7
 
 
 @pytest.mark.parametrize(
