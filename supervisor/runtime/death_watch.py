@@ -2,16 +2,17 @@
 
 A pidfd is readable only after the kernel has torn the memory down, which takes 77 to 500 ms for
 1 GB; the mutex is marked before that, within about 0.1 ms. A thread waits for the mark, checks
-with the kernel that the process really ends, has it give way to the others (scheduling.py), and
-hands the news to the loop. A mark that turns out to be a lie ends the thread: what the brain writes
-there is not to be trusted, the pidfd is.
+with the kernel that the process really ends, hands the news to the loop, and then has the process
+give way to the others (scheduling.py): the loop is awake by then and runs on. In the other order
+every third takeover waited behind it for the kernel's next tick, 4 ms. A mark that turns out to be
+a lie ends the thread: what the brain writes there is not to be trusted, the pidfd is.
 """
 
 import asyncio
 import contextlib
 import mmap
 import os
-import select
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class DeathWatch:
         self._loop = loop
         self._died = died
         self._stopped = False
+        self._noticed = False
         loop.add_reader(pidfd, self._notice)
         if futex.available():
             with contextlib.suppress(OSError, RuntimeError):  # without room the pidfd is the watch
@@ -59,7 +61,7 @@ class DeathWatch:
             undo.pop_all()
 
     def stop(self) -> None:
-        """No call after this one; the pidfd stays the caller's."""
+        """No call after this one; the pidfd stays the caller's, for readers of his own too."""
         if not self._stopped:
             self._stopped = True
             self._loop.remove_reader(self._pidfd)
@@ -69,27 +71,33 @@ class DeathWatch:
             last.callback(os.close, pidfd)
             while not self._stopped:
                 if futex.wait_for_death(mapping, ROUND_S):
-                    if futex.exiting(self._pid):
-                        self._make_way(pidfd)
+                    if futex.exiting(self._pid) and not self._stopped:
                         with contextlib.suppress(RuntimeError):  # the loop is closed
                             self._loop.call_soon_threadsafe(self._notice)
+                        self._make_way(pidfd)
                         # The loop wants the GIL now, and this thread's end would take it.
                         time.sleep(LINGER_S)
                     return
 
     def _make_way(self, pidfd: int) -> None:
-        """While it is not reaped its pid is its own; one that has ended is in nobody's way."""
-        if not self._stopped and not ended(pidfd):
+        """While it is not reaped its pid is its own."""
+        if not reaped(pidfd):
             scheduling.give_way(self._pid)
 
     def _notice(self) -> None:
-        if not self._stopped:
-            self.stop()
-            self._died()
+        """What takes the lease away goes first, tidying up behind it."""
+        if not self._stopped and not self._noticed:
+            self._noticed = True
+            try:
+                self._died()
+            finally:
+                self.stop()
 
 
-def ended(pidfd: int) -> bool:
-    """Whether the process has ended for certain."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+def reaped(pidfd: int) -> bool:
+    """Whether the process has ended, and its pid may be another's by now."""
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    return False

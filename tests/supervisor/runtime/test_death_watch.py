@@ -1,6 +1,7 @@
 """The watch for a brain's death: told once, and the dying process gives way."""
 
 import asyncio
+import contextlib
 import errno
 import mmap
 import os
@@ -8,6 +9,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from types import ModuleType
 
@@ -52,7 +54,8 @@ class Lingering:
         self.process.stdin.flush()
 
     def close(self) -> None:
-        signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         self.process.communicate()
         os.close(self.pidfd)
 
@@ -71,37 +74,41 @@ def lingering(segment: int) -> Generator[Lingering]:
     process.close()
 
 
+def end_of_thread(pid: int) -> None:
+    """Wait until the thread that watched this process has done all it does."""
+    for thread in threading.enumerate():
+        if thread.name == f"death-{pid}":
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
 def test_a_death_is_told_before_the_process_is_gone_which_gives_way(
     segment: int, lingering: Lingering
 ) -> None:
-    async def watch() -> list[int]:
+    async def watch() -> None:
         loop = asyncio.get_running_loop()
         died = asyncio.Event()
-        told: list[int] = []
-
-        def tell() -> None:
-            told.append(os.sched_getscheduler(lingering.pid))
-            died.set()
-
-        DeathWatch(lingering.pid, lingering.pidfd, segment, loop, tell)
+        DeathWatch(lingering.pid, lingering.pidfd, segment, loop, died.set)
         lingering.begin_to_end()
         async with asyncio.timeout(PATIENCE_S):
             await died.wait()
-        return told
 
-    assert asyncio.run(watch()) == [os.SCHED_IDLE]
+    asyncio.run(watch())
+    assert lingering.process.poll() is None
+    end_of_thread(lingering.pid)
+    assert os.sched_getscheduler(lingering.pid) == os.SCHED_IDLE
 
 
 def test_another_descriptor_with_the_number_of_its_own_is_not_asked(
     segment: int, lingering: Lingering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process is buried while the thread looks: its pid may be another's by then."""
+    """The process is reaped while the thread looks: its pid may be another's by then."""
     nothing = os.eventfd(0)
     gave_way: list[int] = []
 
     def bury_first(pid: int) -> bool:
         signal.pidfd_send_signal(lingering.pidfd, signal.SIGKILL)
-        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
         os.dup2(nothing, lingering.pidfd, inheritable=False)
         return True
 
@@ -118,6 +125,7 @@ def test_another_descriptor_with_the_number_of_its_own_is_not_asked(
     monkeypatch.setattr(futex, "exiting", bury_first)
     monkeypatch.setattr(scheduling, "give_way", gave_way.append)
     asyncio.run(watch())
+    end_of_thread(lingering.pid)
     os.dup2(pidfd, lingering.pidfd, inheritable=False)
     for fd in (pidfd, nothing):
         os.close(fd)
@@ -160,4 +168,5 @@ def test_a_watch_that_is_stopped_tells_and_does_nothing(segment: int, lingering:
         assert not told
 
     asyncio.run(watch())
+    end_of_thread(lingering.pid)
     assert os.sched_getscheduler(lingering.pid) == os.SCHED_OTHER
