@@ -1,15 +1,15 @@
 """The nursery: imports the brain's code once and forks brains from it.
 
-    python -m osupervisor.brain.nursery TARGET        descriptor 3: SOCK_SEQPACKET to the supervisor
+    python -m osupervisor.brain.nursery TARGET [FD]    FD (3): SOCK_SEQPACKET to the supervisor
 
     N>S ["ready", version, schema] | ["failed", text]
     S>N ["spawn", brain_id] + port, line, hot segment, output     N>S ["spawned", brain_id, pid]
     N>S ["exited", pid, status]    status as os.waitpid gives it
 
 One thread, no event loop, everything imported frozen for the collector, so that a fork is safe and
-cheap. It is the subreaper: brains that brains forked end at it too. At end of file on descriptor 3
-it exits; its brains live on. `schema` may be longer than a datagram: then it is nil, and comes with
-the first brain's `ready`.
+cheap. It is the subreaper: brains that brains forked end at it too. At end of file on FD it exits;
+its brains live on. `schema` may be longer than a datagram: then it is nil, and comes with the first
+brain's `ready`.
 """
 
 import ctypes
@@ -109,11 +109,12 @@ class Nursery:
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 at end of file, 78 where the target can't be loaded, 2 for wrong usage."""
-    if len(arguments) != 1:
-        print("usage: python -m osupervisor.brain.nursery TARGET", file=sys.stderr)
+    target, *rest = arguments or [""]
+    if not target or len(rest) > 1 or not all(map(str.isdecimal, rest)):
+        print("usage: python -m osupervisor.brain.nursery TARGET [FD]", file=sys.stderr)
         return 2
-    control = socket.socket(fileno=CONTROL_FD)
-    os.set_inheritable(CONTROL_FD, False)
+    control = socket.socket(fileno=int(rest[0]) if rest else CONTROL_FD)
+    control.set_inheritable(False)
     _become_subreaper()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # When the supervisor ends, the kernel sends it to a process group in which somebody is stopped.
@@ -126,7 +127,7 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
     try:
-        loaded = load_target(arguments[0])
+        loaded = load_target(target)
     except LoadError as error:
         return _fail(control, str(error))
     except BaseException:

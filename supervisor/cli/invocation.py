@@ -12,15 +12,17 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import NotRunningError
 from osupervisor.supervisor.cli.failure import Misused, NotRunning
 from osupervisor.supervisor.cli.place import data_directory
 from osupervisor.supervisor.heart import pid_file
+
+if TYPE_CHECKING:
+    from osupervisor.bridge.client import Client
 
 STARTING_S = 5.0
 """A heart that lives and doesn't listen yet is waited for so long: it binds in milliseconds."""
@@ -45,9 +47,11 @@ class Invocation:
         return data
 
     @contextmanager
-    def client(self) -> Generator[Client]:
+    def client(self) -> "Generator[Client]":
         """A client of the service. What the service refuses for now is not tried again: whoever
         typed a command wants to know. Raises NotRunning, also out of the block."""
+        from osupervisor.bridge.client import Client  # a start becomes heart without it, sooner
+
         data = self.data
         patience_s = STARTING_S if heart_pid(data) is not None else 0.0
         with Client(data, retries=False, connect_timeout_s=patience_s) as client:

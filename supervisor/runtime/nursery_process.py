@@ -110,18 +110,13 @@ def start(target: str, root: str, hash_seed: str, output: int) -> NurseryProcess
 def _execute(
     target: str, root: str, hash_seed: str, output: int, fd: int
 ) -> subprocess.Popen[bytes]:
-    """With the line as descriptor 3 and nothing else of ours."""
+    """With the line and nothing else of ours."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     environment.setdefault("GLIBC_TUNABLES", HUGE_PAGES)
     for name in _OURS_ALONE:
         environment.pop(name, None)
-    launcher = (
-        "import os,sys,runpy;fd=int(sys.argv.pop(1));os.dup2(fd,3,True) if fd!=3 else"
-        " os.set_inheritable(3,True);"
-        "os.execv(sys.executable,[sys.executable,'-m','osupervisor.brain.nursery',*sys.argv[1:]])"
-    )
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", launcher, str(fd), target],
+        [sys.executable, "-m", "osupervisor.brain.nursery", target, str(fd)],
         cwd=root,
         env=environment,
         stdin=subprocess.DEVNULL,
