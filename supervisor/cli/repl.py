@@ -1,11 +1,14 @@
 """`osupervisor repl`: a Python prompt that is a client. Leaving it never stops the service."""
 
+import code
 import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from osupervisor.bridge.client import Client
+from osupervisor.bridge.errors import BridgeError
+from osupervisor.supervisor.cli.failure import of_bridge, render
 from osupervisor.supervisor.cli.invocation import Invocation, command
 from osupervisor.supervisor.cli.namespace import namespace
 
@@ -30,13 +33,21 @@ def repl(invocation: Invocation) -> None:
 
 
 def _converse(names: dict[str, Any], banner: str, history: Path) -> None:
+    embed = _ptpython()
+    if embed is None:
+        _plain(names, banner, history)
+    else:
+        print(banner)
+        embed(names, configure=_configure, history_filename=str(history), title="osupervisor")
+
+
+def _ptpython() -> Any:
+    """Its prompt. None: it is not installed; no traceback at the plain one shall tell of that."""
     try:
         from ptpython.repl import embed
     except ImportError:
-        _plain(names, banner, history)
-        return
-    print(banner)
-    embed(names, configure=_configure, history_filename=str(history), title="osupervisor")
+        return None
+    return embed
 
 
 def _configure(prompt: Any) -> None:
@@ -46,7 +57,6 @@ def _configure(prompt: Any) -> None:
 
 def _plain(names: dict[str, Any], banner: str, history: Path) -> None:
     """Without ptpython: the standard prompt, with completion by the tab key."""
-    import code
     import contextlib
     import readline
     import rlcompleter
@@ -56,7 +66,7 @@ def _plain(names: dict[str, Any], banner: str, history: Path) -> None:
     with contextlib.suppress(OSError):
         readline.read_history_file(history)
     try:
-        code.interact(banner, local=names, exitmsg="")
+        Prompt(names).interact(banner, exitmsg="")
     finally:
         with contextlib.suppress(OSError):
             readline.write_history_file(history)
@@ -64,10 +74,20 @@ def _plain(names: dict[str, Any], banner: str, history: Path) -> None:
 
 def _read_from_pipe(names: dict[str, Any]) -> None:
     """Lines from a file or a pipe, as a prompt would take them, without prompts."""
-    import code
-
     sys.ps1 = sys.ps2 = ""
-    code.interact("", local=names, exitmsg="")
+    Prompt(names).interact("", exitmsg="")
+
+
+class Prompt(code.InteractiveConsole):
+    """The standard one, where what the service says is no fault in what was typed."""
+
+    def showtraceback(self) -> None:
+        """As the commands tell it: code, message, hint; whose frames lead to it is no news."""
+        error = sys.exc_info()[1]
+        if isinstance(error, BridgeError):
+            self.write(f"{render(of_bridge(error))}\n")
+        else:
+            super().showtraceback()
 
 
 def _banner(names: dict[str, Any], status: dict[str, Any]) -> str:

@@ -46,6 +46,15 @@ def test_leaving_stops_nothing_and_errors_end_nothing(live: Cli) -> None:
     assert live.status()["state"] == "ready"
 
 
+def test_what_the_service_says_is_told_without_our_frames(live: Cli) -> None:
+    ran = run_script(live.folder, "repl", stdin='add(3)\nnope()\n"on"\n')
+    told = ran.stderr
+    assert "InvalidArguments: add: name: found 3 (int), wanted a valid string\nhint: " in told
+    assert "NameError: name 'nope' is not defined" in told
+    assert told.count("Traceback") == 1 and "client.py" not in told
+    assert ran.stdout.splitlines() == ["'on'"]
+
+
 def test_functions_are_documented_from_the_live_brain(live: Cli) -> None:
     answers = converse(
         live, "import inspect", "str(inspect.signature(add))", "add.__doc__", "dir(brain)"
@@ -99,6 +108,10 @@ def test_a_terminal_gets_a_banner_and_a_prompt(live: Cli, command: list[str]) ->
         assert b"ops: add" in seen
         os.write(ours, b'get("nothing") + 4200 + 42\r')
         wait_for(lambda: shows(b"4242") and b">>>" in seen[seen.rindex(b"4242") :])
+        os.write(ours, b"nope()\r")
+        wait_for(lambda: shows(b"'nope' is not defined"))
+        assert b"ptpython" not in seen
+        wait_for(lambda: shows(b">>>") and b">>>" in seen[seen.rindex(b"defined") :])
         os.write(ours, b"\x04")  # at a prompt: between two the terminal itself would take it
         wait_for(lambda: shows(b"") and process.poll() is not None)
     finally:
