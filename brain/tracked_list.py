@@ -230,11 +230,10 @@ class TrackedList(list[Any]):
         return old
 
     def _set_slice(self, where: slice, values: Iterable[Any]) -> None:
-        try:
-            iterator = iter(values)
-        except TypeError:
-            raise TypeError("can only assign an iterable") from None
-        items = list(iterator)
+        if not hasattr(type(values), "__iter__") and not hasattr(type(values), "__getitem__"):
+            plain: list[Any] = []
+            plain[where] = values  # refused in Python's own words, which differ by its version
+        items = list(values)
         places = range(*where.indices(len(self)))
         if places.step == 1:
             stop = max(places.start, places.stop)

@@ -130,6 +130,7 @@ CHANGES: dict[str, Act] = {
     "set a slice backwards": lambda r: assign(r["l"], slice(5, 2), ["x"]),
     "set a slice to a generator": lambda r: assign(r["l"], slice(2), (n for n in "xyz")),
     "set a slice to a number": lambda r: assign(r["l"], slice(1, 2), 5),
+    "set an extended slice to a number": lambda r: assign(r["l"], slice(0, 4, 2), 5),
     "set everything": lambda r: assign(r["l"], slice(None), [1, {"a": 1}]),
     "set everything to itself": lambda r: assign(r["l"], slice(None), r["l"]),
     "set a slice to itself": lambda r: assign(r["n"], slice(1, 2), r["n"]),
