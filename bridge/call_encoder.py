@@ -1,4 +1,5 @@
-"""Frames of `brain.call` as the library sends them. Pure; the clients' hot path.
+"""Frames of `brain.call`, and of other requests, as the library sends them. Pure; the clients' hot
+path.
 
     length u32 | 94 00 ce<number> aa"brain.call" 94 | op args kwargs | options
 
@@ -10,12 +11,14 @@ same key.
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
-from osupervisor.bridge.call import OP_BYTES_MAX, parse_call
+from osupervisor.bridge.call import BRAIN_CALL, OP_BYTES_MAX, parse_call
 from osupervisor.bridge.call_options import read_options
 from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, HEADER_SIZE
 from osupervisor.bridge.identity import CLIENT_BYTES
+from osupervisor.bridge.messages import request
 from osupervisor.bridge.packing import new_packer, pack
+from osupervisor.bridge.session import CONTROL_BYTES_MAX
 
 _METHOD: Final = b"\xaabrain.call\x94"
 _KEY: Final = b"\x82\xa3key\x92\xc4\x10"
@@ -90,6 +93,22 @@ def none_if_silent(options: CallOptions) -> CallOptions | None:
     return options if options.count or options.keyless else None
 
 
+def request_frame(request_id: int, method: str, params: list[object]) -> bytes:
+    """The frame of a request of any method. Raises LocalProtocolError, also at what the service
+    would close the connection for, and whatever else is in flight on it."""
+    try:
+        frame = request(request_id, method, params)
+    except _PACK_ERRORS as error:
+        raise _unpackable("params", method, error) from None
+    size = len(frame) - HEADER_SIZE
+    if size > CONTROL_BYTES_MAX and method != BRAIN_CALL:
+        raise LocalProtocolError(
+            f"a request of {method} has {size} bytes",
+            f"all but {BRAIN_CALL} have at most {CONTROL_BYTES_MAX}",
+        )
+    return frame
+
+
 class CallEncoder:
     """Makes the frames of one client. Not for several threads at once."""
 
@@ -156,7 +175,7 @@ class CallEncoder:
             packed_args = pack(args) if args else b"\x90"
             packed_kwargs = pack(kwargs) if kwargs else b"\x80"
         except _PACK_ERRORS as error:
-            raise _unpackable(op, error) from None
+            raise _unpackable("arguments", op, error) from None
         if number >> 8 != self._high:
             self._count_on(number)
         if seen != self._seen:
@@ -210,9 +229,9 @@ class CallEncoder:
         return method
 
 
-def _unpackable(op: object, error: Exception) -> LocalProtocolError:
+def _unpackable(what: str, of: object, error: Exception) -> LocalProtocolError:
     return LocalProtocolError(
-        f"the arguments of {op!r:.200} can't be packed: {error}",
+        f"the {what} of {of!r:.200} can't be packed: {error}",
         "pass None, bool, int of 64 bits, float, str, bytes, list, dict",
     )
 

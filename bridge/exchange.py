@@ -31,7 +31,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar, cast
 
-from osupervisor.bridge.call_encoder import CallEncoder, CallOptions
+from osupervisor.bridge.call_encoder import CallEncoder, CallOptions, request_frame
 from osupervisor.bridge.client_errors import not_running, out_of_time, unknown
 from osupervisor.bridge.errors import (
     PROTOCOL_ERROR,
@@ -197,7 +197,7 @@ class Exchange(Generic[P]):
 
     def request(self, method: str, params: list[object], now: float, deadline_s: float) -> P:
         """A new request of another method. Raises LocalProtocolError."""
-        frame = request(self.identity.next_number, method, params)
+        frame = request_frame(self.identity.next_number, method, params)
         pending = self._make()
         self._begin(pending, self.identity.take(), frame, now + deadline_s)
         pending.troubled().own_key = True
