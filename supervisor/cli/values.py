@@ -12,6 +12,8 @@ import click
 
 from osupervisor.supervisor.cli.failure import Misused
 
+INDEX_DIGITS_MAX = 19
+"""A number of so many digits has 64 bits, and more items no array has."""
 PLAIN_S_MAX = 1e6
 """Longer durations are looked at closely, in `config.duration`."""
 
@@ -27,7 +29,8 @@ def parse_value(text: str) -> Any:
 def parse_path(text: str) -> list[str | int]:
     """Keys from the state's root: `bins.0.free`, or a JSON array. Empty text: all of it.
 
-    A part of digits alone is a number here: an array's index. Raises Misused.
+    A part of digits alone is a number here, an array's index, if it is one of 64 bits. Raises
+    Misused.
     """
     if text.lstrip().startswith("["):
         found = parse_value(text)
@@ -40,7 +43,11 @@ def parse_path(text: str) -> list[str | int]:
             f"found an empty key in the path {text!r:.80}",
             'write bins.0.free, or with keys of any kind a JSON array: \'["", "a.b"]\'',
         )
-    return [int(part) if part.isascii() and part.isdigit() else part for part in parts]
+    return [int(part) if _is_index(part) else part for part in parts]
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdigit() and len(part) <= INDEX_DIGITS_MAX
 
 
 def to_json(value: object) -> Any:

@@ -1,5 +1,6 @@
 """`osupervisor state` and `tree`."""
 
+import json
 from typing import Any
 
 import pytest
@@ -63,7 +64,15 @@ def test_a_path_that_leads_nowhere_names_the_key_that_failed(
     assert live("state", path, "--json").error()["message"].startswith(told)
 
 
-@pytest.mark.parametrize("path", ["a..b", ".", "[broken", "[1"])
+@pytest.mark.parametrize("digits", ["9" * 19, "9" * 20, "9" * 5000])
+def test_a_key_of_many_digits_is_looked_for(live: Cli, digits: str) -> None:
+    live.ok("call", "put", "long", json.dumps({digits: 1}))
+    assert live.json("state", f"long.{digits}") == 1
+    ran = live("state", f"bins.{digits}", "--json")
+    assert (ran.code, ran.error()["code"]) == (1, "InvalidArguments")
+
+
+@pytest.mark.parametrize("path", ["a..b", ".", "[broken", "[1", f"[{2**64}]", '["\\ud800"]'])
 def test_a_path_that_is_none(live: Cli, path: str) -> None:
     assert live("state", path).code == 2
 
