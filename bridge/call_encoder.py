@@ -11,7 +11,7 @@ same key.
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
-from osupervisor.bridge.call import BRAIN_CALL, OP_BYTES_MAX, parse_call
+from osupervisor.bridge.call import BRAIN_CALL, OP_BYTES_MAX
 from osupervisor.bridge.call_options import read_options
 from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, HEADER_SIZE
@@ -147,13 +147,13 @@ class CallEncoder:
         self._id_begins = b"\x94\x00\xcf" + high if wide else b"\x94\x00\xce" + high[4:]
         self._widening = 4 if wide else 0
 
-    def renamed(self, frame: bytes) -> bytes:
-        """A frame of the library under another name, as one of this client. The number stays."""
-        call = parse_call(frame[HEADER_SIZE:])
-        assert call is not None and isinstance(call.key, tuple), "a call under a library key"
-        name = call.key[0]
-        assert isinstance(name, bytes) and len(name) == CLIENT_BYTES, "a name of the library"
-        at = frame.rindex(name)  # The options stand last; in them it stands once.
+    def renamed(self, frame: bytes, number: int) -> bytes:
+        """The library's frame of call `number` under another name, as one of this client.
+
+        The call may be one that the service will refuse: it is not read.
+        """
+        # The options stand last; no text that may follow in them holds these bytes.
+        at = frame.rindex(b"\xcf" + number.to_bytes(8, "big") + _SEEN) - CLIENT_BYTES
         return frame[:at] + self._client + frame[at + CLIENT_BYTES :]
 
     def frame(

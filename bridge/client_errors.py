@@ -1,11 +1,9 @@
 """Errors that the client library finds by itself, without an answer of the service. Pure."""
 
-from typing import Any
-
 from osupervisor.bridge.call import BRAIN_CALL
 from osupervisor.bridge.errors import BridgeError, NotRunningError, Timeout, Unavailable
 from osupervisor.bridge.frames import HEADER_SIZE
-from osupervisor.bridge.packing import unpack
+from osupervisor.bridge.packing import DECODE_ERRORS, new_unpacker
 
 
 def not_running(where: str, cause: Exception) -> NotRunningError:
@@ -47,6 +45,17 @@ def out_of_time(frame: bytes, *, sent: bool, reached: bool) -> BridgeError:
 
 
 def _name(frame: bytes) -> str:
-    message: list[Any] = unpack(frame[HEADER_SIZE:])
-    method: str = message[2]
-    return f"{message[3][0]}()" if method == BRAIN_CALL else method
+    """What was asked for. Of the params no more is decoded: they may be long, or too deep."""
+    unpacker = new_unpacker(len(frame))
+    unpacker.feed(frame[HEADER_SIZE:])
+    unpacker.read_array_header()
+    unpacker.skip()
+    unpacker.skip()
+    method: str = unpacker.unpack()
+    if method != BRAIN_CALL:
+        return method
+    try:
+        unpacker.read_array_header()
+        return f"{unpacker.unpack()}()"
+    except DECODE_ERRORS:
+        return method

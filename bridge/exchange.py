@@ -225,7 +225,7 @@ class Exchange(Generic[P]):
         for number in self._unsent:
             pending = self._pending[number]
             if pending.trouble is None or not pending.trouble.own_key:
-                pending.frame = self._encoder.renamed(pending.frame)
+                pending.frame = self._encoder.renamed(pending.frame, number)
 
     def abandon(self, pending: P) -> None:
         """Nobody waits for it any more; its answer will be dropped."""
@@ -399,7 +399,7 @@ class Exchange(Generic[P]):
         if error.code != PROTOCOL_ERROR or trouble.broken or trouble.own_key:
             return False
         self._rename(now)
-        pending.frame = self._encoder.renamed(pending.frame)
+        pending.frame = self._encoder.renamed(pending.frame, pending.number)
         if trouble.renamed:
             return self._delay(pending, now)
         trouble.renamed = True

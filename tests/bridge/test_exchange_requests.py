@@ -3,8 +3,11 @@
 import pytest
 
 from osupervisor.bridge import messages
-from osupervisor.bridge.errors import LocalProtocolError
-from osupervisor.bridge.exchange import Exchange
+from osupervisor.bridge.call import parse_call
+from osupervisor.bridge.call_encoder import CallOptions
+from osupervisor.bridge.errors import LocalProtocolError, NotRunningError, RemoteProtocolError
+from osupervisor.bridge.exchange import Exchange, State
+from osupervisor.bridge.frames import split
 from osupervisor.bridge.pending import Pending
 from osupervisor.bridge.session import CONTROL_BYTES_MAX
 
@@ -36,3 +39,34 @@ def test_one_that_the_service_would_close_the_connection_for_is_not_sent() -> No
     fits = asker.request("brain.state", [["k" * (CONTROL_BYTES_MAX - 20)]], 0.0, 1.0)
     assert len(fits.frame) == 4 + CONTROL_BYTES_MAX
     asker.request("brain.call", ["add", [bytes(100_000)], {}, {}], 0.0, 1.0)
+
+
+def deep(levels: int) -> object:
+    value: object = None
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_one_too_deep_to_be_read_fails_at_its_deadline_like_any_other() -> None:
+    asker = exchange()
+    pending = asker.call("add", (deep(1023),), {}, 0.0, None, 1.0)
+    bare = asker.request("brain.call", [], 0.0, 1.0)
+    assert asker.tick(1.0) == [pending, bare] and asker.count == 0
+    assert isinstance(pending.error, NotRunningError) and isinstance(bare.error, NotRunningError)
+    assert "add() was not sent" in pending.error.message
+
+
+def test_one_that_the_service_will_refuse_gets_its_new_name_all_the_same() -> None:
+    asker = exchange()
+    refused = asker.call("add", (deep(300),), {}, 0.0)
+    asker.call("add", ("hits",), {}, 0.0, CallOptions(session="s"))
+    connect(asker)
+    bodies = split(b"".join(asker.out))[0]
+    assert asker.state is State.UP and not refused.done and len(bodies) == 2
+    name = asker.identity.client
+    assert [body.count(name) for body in bodies] == [1, 1]
+    with pytest.raises(RemoteProtocolError, match="levels deep"):
+        parse_call(bodies[0])
+    call = parse_call(bodies[1])
+    assert call is not None and (call.key, call.session) == ((name, 2), "s")
