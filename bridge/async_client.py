@@ -8,7 +8,8 @@
 
 Calls of one turn of the loop are sent together, so that tasks which call at once share a write. A
 pipeline costs no future and no task per call: awaiting its call only waits for room. A task that is
-cancelled abandons its call; whether it is done is open.
+cancelled abandons its call; whether it is done is open. A pipeline's calls are the pipeline's: it
+waits for each, whatever becomes of a task that awaits a reply.
 """
 
 import os
@@ -60,14 +61,12 @@ class AsyncClient:
 
     async def call(self, op: str, /, *args: Any, **kwargs: Any) -> Any:
         """The result of an op or query. Raises what `errors` lists."""
-        reply = self._link.call(op, args, kwargs, self._options)
-        await self._link.wait(reply)
-        return reply.outcome()
+        return await self._link.outcome(self._link.call(op, args, kwargs, self._options))
 
     async def query(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """The result of a query, asked without a key: lighter, and possibly asked twice."""
         options = merge(self._options, keyless=True)
-        return await self._link.call(name, args, kwargs, options)
+        return await self._link.outcome(self._link.call(name, args, kwargs, options))
 
     def __getattr__(self, op: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         if op.startswith("_"):
@@ -126,7 +125,8 @@ class AsyncClient:
     async def request(self, method: str, params: Sequence[object] = ()) -> Any:
         """The result of a method of docs/PROTOCOL.md. Raises what `errors` lists."""
         timeout_s = self._options.timeout_s if self._options else None
-        return await self._link.request(method, list(params), timeout_s or DEADLINE_S)
+        link = self._link
+        return await link.outcome(link.request(method, list(params), timeout_s or DEADLINE_S))
 
     async def close(self) -> None:
         """Closes the connection, also of clients made by `with_options`. May be called again."""

@@ -11,7 +11,7 @@ import random
 import weakref
 from collections.abc import Callable
 from time import monotonic
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from osupervisor.bridge.address import Address, TcpAddress, service_address, short_name
 from osupervisor.bridge.call_encoder import CallOptions
@@ -77,18 +77,22 @@ class AsyncLink:
         reply.link = self
         return reply
 
+    async def outcome(self, reply: AsyncReply) -> Any:
+        """What came of a request of which nobody else has the reply: cancelled, it is abandoned."""
+        try:
+            await self.wait(reply)
+        except asyncio.CancelledError:
+            self.exchange.abandon(reply)
+            raise
+        return reply.outcome()
+
     async def wait(self, reply: AsyncReply) -> None:
-        """Returns when the reply has its outcome. Cancelled, the request is abandoned."""
+        """Returns when the reply has its outcome. Others may wait for it too."""
         if not self.exchange.holds(reply):
             raise LocalProtocolError("this reply belongs to another event loop", "ask again")
         woken = asyncio.get_running_loop().create_future()
         reply.waiter = [*(reply.waiter or ()), woken]
-        try:
-            await woken
-        except asyncio.CancelledError:
-            if all(waiter.done() for waiter in reply.waiter):
-                self.exchange.abandon(reply)
-            raise
+        await woken
 
     def _begin_turn(self) -> None:
         if self._closed:

@@ -155,6 +155,25 @@ def test_a_cancelled_call_is_abandoned(run: Run, tmp_path: Path) -> None:
         run(test)
 
 
+def test_a_pipeline_waits_for_a_call_although_a_task_that_awaited_it_was_cancelled(
+    run: Run, tmp_path: Path
+) -> None:
+    async def test(client: AsyncClient) -> None:
+        async with client.pipeline(window=2) as pipeline:
+            reply = await pipeline.add("hits")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reply, 0.05)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(pipeline.add("hits"), 0.05)
+            slow.silent = False
+            slow.break_all()
+        assert await reply == 1
+
+    with Service(tmp_path / "s", silent=True) as slow:
+        run(test)
+        assert slow.ledger.adds == 2
+
+
 def test_values_longer_than_any_buffer_pass_both_ways(run: Run, service: Service) -> None:
     async def test(client: AsyncClient) -> None:
         blob = os.urandom(5_000_000)
