@@ -222,7 +222,7 @@ class AsyncLink:
         if self._connecting is not None:
             self._connecting.cancel()
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()  # `close` waits until the peer has read what stands before it.
 
     def begin_anew(self) -> None:
         """In a forked child: gives up the parent's name, connection and requests.

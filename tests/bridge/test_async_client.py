@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -300,6 +302,28 @@ def test_closing_wakes_all_who_wait(run: Run, tmp_path: Path) -> None:
 
     with listen_unix(tmp_path / "s"):
         run(test)
+
+
+def test_closing_does_not_wait_for_a_peer_that_reads_nothing(run: Run, tmp_path: Path) -> None:
+    async def test(client: AsyncClient) -> None:
+        with pytest.raises(Timeout):
+            await client.with_options(timeout_s=0.1).echo(bytes(10_000_000))
+        await asyncio.wait_for(client.close(), 20)
+
+    def greet() -> None:
+        connection, _ = listener.accept()
+        connections.append(connection)
+        connection.recv(65_536)
+        connection.sendall(greeting(0))
+
+    connections: list[socket.socket] = []
+    with listen_unix(tmp_path / "s") as listener:
+        listener.setblocking(True)
+        thread = threading.Thread(target=greet)
+        thread.start()
+        run(test)
+        thread.join()
+        connections[0].close()
 
 
 def test_a_client_lives_through_breaks_under_load(run: Run, tmp_path: Path) -> None:
