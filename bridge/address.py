@@ -34,6 +34,8 @@ SOCKET: Final = Path("run", "osupervisor.sock")
 BACKLOG: Final = 4096
 """The kernel takes the smaller of this and net.core.somaxconn."""
 PORT_MAX: Final = 65_535
+LABEL_BYTES_MAX: Final = 63
+"""Of each part of a host's name, in DNS."""
 
 _HOST_AND_PORT: Final = re.compile(r"(?:\[([^][/\0]+)\]|([^]:[/\0]+)):([0-9]{1,5})", re.ASCII)
 _WANTED: Final = (
@@ -70,6 +72,8 @@ Address: TypeAlias = UnixAddress | TcpAddress
 
 def parse_address(text: str | os.PathLike[str] | Address) -> Address:
     """The address in a text. Raises AddressError."""
+    if isinstance(text, TcpAddress):
+        _check_host(text)
     if isinstance(text, UnixAddress | TcpAddress):
         return text
     if not isinstance(text, str):
@@ -81,8 +85,8 @@ def parse_address(text: str | os.PathLike[str] | Address) -> Address:
     return _unix(text, text)
 
 
-def _unix(text: object, path: str) -> UnixAddress:
-    if not path or "\0" in path:
+def _unix(text: object, path: object) -> UnixAddress:
+    if not isinstance(path, str) or not path or "\0" in path:
         raise AddressError(f"found the address {str(text)!r}", _WANTED)
     return UnixAddress(Path(path).absolute())
 
@@ -91,7 +95,20 @@ def _tcp(text: str) -> TcpAddress:
     match = _HOST_AND_PORT.fullmatch(text.removeprefix("tcp:").removeprefix("//"))
     if match is None or int(match[3]) > PORT_MAX:
         raise AddressError(f"found the address {text!r}", _WANTED)
-    return TcpAddress(match[1] or match[2], int(match[3]))
+    address = TcpAddress(match[1] or match[2], int(match[3]))
+    _check_host(address)
+    return address
+
+
+def _check_host(address: TcpAddress) -> None:
+    """Refuse what is no name for the resolver: it would raise UnicodeError at each try."""
+    labels = address.host.removesuffix(".").split(".")
+    if address.host.isascii() and all(0 < len(label) <= LABEL_BYTES_MAX for label in labels):
+        return
+    try:
+        address.host.encode("idna")
+    except UnicodeError as error:
+        raise AddressError(f"found the address {str(address)!r:.300}: {error}", _WANTED) from None
 
 
 def service_address(address: Address) -> Address:

@@ -5,6 +5,7 @@ import socket
 import stat
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -50,12 +51,24 @@ def test_an_address_is_read(text: str | Path | TcpAddress, address: object) -> N
     "text",
     [
         *("", "unix:", "/a\0b", "tcp:", "tcp:h", "tcp:h:", "tcp::1", "tcp:h:x", "tcp:h:65536"),
+        *("a..b:1", ".h:1", "h" * 64 + ":1", "\u00e4" * 64 + ":1", "\udcff:1"),
         *("h:", ":1", "h:x", "h:65536", "::1:7070", "h:1:2", "h:\u0661", "[]:1", "[::1]", "[::1:1"),
     ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(AddressError, match="host:port.*a path with a colon"):
         parse_address(text)
+
+
+def test_a_name_that_no_resolver_takes_is_refused_in_an_address_that_was_made_elsewhere() -> None:
+    assert parse_address("b\u00fccher.example.:1") == TcpAddress("b\u00fccher.example.", 1)
+    with pytest.raises(AddressError, match="a..b"):
+        parse_address(TcpAddress("a..b", 1))
+
+
+def test_a_path_of_bytes_is_refused() -> None:
+    with pytest.raises(AddressError, match="b'data'"):
+        parse_address(cast(str, b"data"))
 
 
 def test_a_folder_stands_for_the_service_whose_data_it_is(tmp_path: Path) -> None:
