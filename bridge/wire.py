@@ -32,7 +32,8 @@ from osupervisor.bridge.pending import Reply
 READ_BYTES: Final = 65_536
 """Larger reads come from fresh pages of the kernel every time, and cost ten times as much."""
 CONNECT_TRY_S: Final = 5.0
-"""Longest single try to connect."""
+"""Longest single try to connect. It ends before, where a request is due before."""
+CONNECT_TRY_S_MIN: Final = 0.001
 IDLE_S: Final = 3600.0
 """A driver with nothing to expect wakes at least so often."""
 _WRITE_FLAGS: Final = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
@@ -168,11 +169,13 @@ class Wire:
         if pause_s > 0:
             self._sleep(min(pause_s, self._due_in_s()))
             return
+        due_s = self.exchange.next_at(connecting=True) - _now()
+        timeout_s = min(CONNECT_TRY_S, max(CONNECT_TRY_S_MIN, due_s))
         self.lock.release()
         connection: socket.socket | None = None
         cause: OSError | AddressError | None = None
         try:
-            connection = connect(service_address(self._address), CONNECT_TRY_S)
+            connection = connect(service_address(self._address), timeout_s)
         except (OSError, AddressError) as error:
             cause = error
         finally:
