@@ -482,6 +482,8 @@ class Exchange(Generic[P]):
         self.identity.settle([number])
         self._unsent.discard(number)
         self._delayed.pop(number, None)
+        if not self._pending:
+            self._give_up_at = None  # Whoever asks next waits for a time of its own.
         return pending
 
     def _pause(self, attempt: int, bounds: tuple[float, float]) -> float:

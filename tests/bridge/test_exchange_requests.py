@@ -6,7 +6,7 @@ from osupervisor.bridge import messages
 from osupervisor.bridge.call import parse_call
 from osupervisor.bridge.call_encoder import CallOptions
 from osupervisor.bridge.errors import LocalProtocolError, NotRunningError, RemoteProtocolError
-from osupervisor.bridge.exchange import Exchange, State
+from osupervisor.bridge.exchange import CONNECT_TIMEOUT_S, Exchange, State
 from osupervisor.bridge.frames import split
 from osupervisor.bridge.pending import Pending
 from osupervisor.bridge.session import CONTROL_BYTES_MAX
@@ -70,3 +70,14 @@ def test_one_that_the_service_will_refuse_gets_its_new_name_all_the_same() -> No
         parse_call(bodies[0])
     call = parse_call(bodies[1])
     assert call is not None and (call.key, call.session) == ((name, 2), "s")
+
+
+def test_whoever_asks_when_nobody_waits_any_more_waits_for_the_service_anew() -> None:
+    asker = exchange()
+    asker.call("add", (), {}, 0.0, None, 1.0)
+    refused = ConnectionRefusedError("nobody")
+    assert asker.refused(0.0, refused) == []
+    assert len(asker.tick(1.0)) == 1
+    late = asker.call("add", (), {}, 1000.0)
+    assert asker.refused(1000.0, refused) == [] and not late.done
+    assert asker.refused(1000.0 + CONNECT_TIMEOUT_S, refused) == [late]
