@@ -23,7 +23,8 @@ from osupervisor.bridge.async_link import AsyncLink
 from osupervisor.bridge.call_encoder import CallOptions, merge, none_if_silent
 from osupervisor.bridge.call_options import Durability
 from osupervisor.bridge.client import PathKey
-from osupervisor.bridge.errors import BridgeError, LocalProtocolError
+from osupervisor.bridge.client_options import check_pipeline
+from osupervisor.bridge.errors import BridgeError
 from osupervisor.bridge.exchange import CONNECT_TIMEOUT_S, DEADLINE_S
 from osupervisor.bridge.methods import (
     BRAIN_STATE,
@@ -100,6 +101,7 @@ class AsyncClient:
 
         Leaving its block waits for every reply and, when `raising`, raises the first error.
         """
+        check_pipeline(window, raising)
         return AsyncPipeline(self._link, self._options, window, raising)
 
     async def state(self, path: Sequence[PathKey] = ()) -> Any:
@@ -145,8 +147,6 @@ class AsyncPipeline:
     def __init__(
         self, link: AsyncLink, options: CallOptions | None, window: int, raising: bool
     ) -> None:
-        if window < 1:
-            raise LocalProtocolError(f"found the window {window}", "wanted at least 1")
         self._link = link
         self._options = options
         self._window = window

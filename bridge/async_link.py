@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 from osupervisor.bridge.address import Address, TcpAddress, service_address, short_name
 from osupervisor.bridge.call_encoder import CallOptions
+from osupervisor.bridge.client_options import check_client
 from osupervisor.bridge.errors import AddressError, LocalProtocolError
 from osupervisor.bridge.exchange import Exchange, State
 from osupervisor.bridge.pending import AsyncReply
@@ -31,6 +32,7 @@ class AsyncLink:
     def __init__(
         self, address: Address, *, token: str | None, retries: bool, connect_timeout_s: float
     ) -> None:
+        check_client(token, retries, connect_timeout_s)
         self._address = address
         self._new_exchange: Callable[[], Exchange[AsyncReply]] = lambda: Exchange(
             AsyncReply,

@@ -22,6 +22,7 @@ from typing import Any, cast
 from osupervisor.bridge.address import Address, parse_address
 from osupervisor.bridge.call_encoder import CallOptions, merge, none_if_silent
 from osupervisor.bridge.call_options import Durability
+from osupervisor.bridge.client_options import check_pipeline
 from osupervisor.bridge.exchange import CONNECT_TIMEOUT_S, DEADLINE_S
 from osupervisor.bridge.link import Link
 from osupervisor.bridge.methods import (
@@ -114,6 +115,7 @@ class Client:
 
         Leaving its block waits for every reply and, when `raising`, raises the first error.
         """
+        check_pipeline(window, raising)
         return Pipeline(self._link, self._options, window, raising)
 
     def state(self, path: Sequence[PathKey] = ()) -> Any:

@@ -7,6 +7,7 @@ import os
 import weakref
 
 from osupervisor.bridge.address import Address
+from osupervisor.bridge.client_options import check_client
 from osupervisor.bridge.wire import Wire
 
 _links: "weakref.WeakSet[Link]" = weakref.WeakSet()
@@ -18,6 +19,7 @@ class Link(Wire):
     def __init__(
         self, address: Address, *, token: str | None, retries: bool, connect_timeout_s: float
     ) -> None:
+        check_client(token, retries, connect_timeout_s)
         super().__init__(address, token=token, retries=retries, connect_timeout_s=connect_timeout_s)
         _links.add(self)
 

@@ -26,8 +26,6 @@ class Pipeline:
     """Calls in flight together. For one thread; others make their own from the same client."""
 
     def __init__(self, link: Wire, options: CallOptions | None, window: int, raising: bool) -> None:
-        if window < 1:
-            raise LocalProtocolError(f"found the window {window}", "wanted at least 1")
         self._link = link
         self._options = options
         self._window = window
