@@ -136,7 +136,7 @@ class Writer:
         assert first_lsn == self._last_lsn + 1, (first_lsn, self._last_lsn)
         assert not self._failed, "append after a failure: reopen first"
         data = b"".join(records)
-        if self._end + len(data) > self._limit() and self._end > SEGMENT_HEADER_SIZE:
+        if self._end + len(data) > self._limit() and self._may_rotate():
             self._rotate()
         written = 0
         try:
@@ -250,6 +250,12 @@ class Writer:
         if self._naming is not None:
             self._naming.old.close()
         self._file.close()
+
+    def _may_rotate(self) -> bool:
+        """Whether a segment that begins now would be neither this one nor the successor that is
+        being made: two threads must not make one file."""
+        begun = self._succession
+        return self._end > SEGMENT_HEADER_SIZE and (begun is None or bool(begun.tail))
 
     def _limit(self) -> int:
         """While a succession is under way the segment may grow beyond its size, within reason."""

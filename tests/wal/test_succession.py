@@ -1,6 +1,7 @@
 """A successor made ready beside the appends, on a real directory."""
 
 import errno
+import threading
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,39 @@ def test_a_late_one_is_let_go_of(storage: DirectoryStorage, writer: Writer) -> N
     assert read_log(storage).raw(1) == records(1, writer.last_lsn)
     writer.close()
     assert not [name for name in storage.names() if name.endswith(".tmp")]
+
+
+def test_a_batch_of_any_size_and_a_successor_never_make_the_same_segment(
+    storage: DirectoryStorage, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was appended since it began, and what comes is more than the segment may take. In its
+    place another of the same name would be made: whichever thread is the later takes the file away
+    that the other one writes to."""
+    beside: list[threading.Thread] = []
+    allocate = DescriptorFile.allocate
+
+    def meanwhile(self: DescriptorFile, size: int) -> None:
+        allocate(self, size)
+        if threading.current_thread() is threading.main_thread():
+            beside[0].start()
+            beside[0].join()
+
+    fill(writer)
+    begun = writer.succession()
+    beside.append(threading.Thread(target=begun.run))
+    monkeypatch.setattr(DescriptorFile, "allocate", meanwhile)
+    huge = records(writer.last_lsn + 1, 1, SUCCESSION_PATIENCE * SEGMENT_BYTES_MAX)
+    writer.append(huge, writer.last_lsn + 1)
+    monkeypatch.undo()
+    if beside[0].ident is None:
+        begun.run()
+    finish(writer, begun)
+    append(writer, 1)
+    sync(writer)
+    last = writer.last_lsn
+    assert read_log(storage).raw(begun.lsn + 1) == [*huge, *records(last, 1)]
+    writer.close()
+    assert verify(storage).ok
 
 
 def test_a_successor_whose_name_is_uncertain_ends_the_writer(
