@@ -19,6 +19,7 @@ from librt.strings import BytesWriter
 from osupervisor.bridge import messages, packing
 from osupervisor.bridge.call import Call
 from osupervisor.bridge.errors import (
+    PROTOCOL_ERROR,
     UNAVAILABLE,
     BridgeError,
     ErrorMap,
@@ -27,6 +28,7 @@ from osupervisor.bridge.errors import (
     Unavailable,
     error_map,
 )
+from osupervisor.bridge.frames import FRAME_BYTES_MAX
 from osupervisor.bridge.messages import Request
 from osupervisor.bridge.methods import BRAIN_STATE
 from osupervisor.bridge.session import Refusal, Session
@@ -38,6 +40,8 @@ from osupervisor.supervisor.runtime.outgoing import Outgoing
 from osupervisor.wal.checksum import crc32
 
 READ_BYTES: Final = 64 * 1024
+OUTCOME_BYTES_MAX: Final = FRAME_BYTES_MAX - 16
+"""What stands before it in an answer has 11 bytes at most."""
 UNREAD_BYTES: Final = 1024 * 1024
 """With more unsent than this the peer is not read from: it reads first."""
 
@@ -252,14 +256,21 @@ class Connection:
 
 
 def _outcome(error: BaseException | None, value: object) -> bytes:
-    """What can't be packed (a schema with too many levels, a path that is no UTF-8) is told."""
+    """What can't be packed (a schema with too many levels, a path that is no UTF-8), and what no
+    frame takes (all letters, long reports), is told."""
     try:
         if error is None:
-            return b"\xc0" + packing.pack(value)
-        return packing.pack(_map_of(error)) + b"\xc0"
+            outcome = b"\xc0" + packing.pack(value)
+        else:
+            outcome = packing.pack(_map_of(error)) + b"\xc0"
     except (TypeError, ValueError, OverflowError) as fault:
         reason = f"the answer can't be packed: {fault!a:.200}"
         return packing.pack(error_map(UNAVAILABLE, reason, "see `osupervisor logs`")) + b"\xc0"
+    if len(outcome) <= OUTCOME_BYTES_MAX:
+        return outcome
+    reason = f"the answer has {len(outcome)} bytes, a frame takes {FRAME_BYTES_MAX}"
+    hint = "the commands of `osupervisor` read it from the data directory's files"
+    return packing.pack(error_map(PROTOCOL_ERROR, reason, hint)) + b"\xc0"
 
 
 def _map_of(error: BaseException) -> ErrorMap:

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from osupervisor.bridge.errors import RemoteProtocolError, Unavailable, from_map
-from osupervisor.bridge.frames import FrameDecoder
+from osupervisor.bridge.errors import ProtocolError, RemoteProtocolError, Unavailable, from_map
+from osupervisor.bridge.frames import FRAME_BYTES_MAX, FrameDecoder
 from osupervisor.bridge.messages import Response, parse, request
 from osupervisor.supervisor.runtime.connection import Connection, Handler, Serving
 from osupervisor.supervisor.runtime.engine import Engine
@@ -35,6 +35,7 @@ HANDLERS: dict[str, Handler] = {
     "system.tree": lambda _: {"path": "\udcff"},
     "system.wal": lambda _: deep_list(),
     "system.stop": fails,
+    "system.crashes": lambda _: "x" * FRAME_BYTES_MAX,
     "kernel.ping": lambda _: "pong",
 }
 
@@ -77,4 +78,13 @@ def test_an_answer_that_cannot_be_packed_is_told(peer: Peer, method: str) -> Non
     error = from_map(answer.error)
     assert isinstance(error, Unavailable)
     assert "can't be packed" in error.message
+    assert peer.ask(request(2, "kernel.ping", [])).result == "pong"
+
+
+def test_an_answer_that_is_too_long_for_a_frame_is_told(peer: Peer) -> None:
+    """Sent as it is, it would end the connection, and with it all that is in flight there."""
+    answer = peer.ask(request(1, "system.crashes", ["ls"]))
+    error = from_map(answer.error)
+    assert isinstance(error, ProtocolError) and "16777216" in error.message
+    assert peer.ask(request(2**64 - 1, "system.crashes", ["ls"])).error is not None
     assert peer.ask(request(2, "kernel.ping", [])).result == "pong"
