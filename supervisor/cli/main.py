@@ -15,6 +15,8 @@ import click
 from osupervisor.bridge.errors import BridgeError
 from osupervisor.supervisor.cli.failure import CliError, Exit, Misused, of_bridge, render
 
+RECURSION_MAX = 10_000
+"""A result may have a thousand levels, and showing one takes several calls for each."""
 COMMANDS = {
     "init": ("init:init", "Write the files of a new brain into a new folder."),
     "start": ("start:start", "Start the service; in the foreground, or with --daemon."),
@@ -125,4 +127,5 @@ def _complain(failure: CliError, *, as_json: bool) -> None:
 
 def main() -> None:
     """The script's entry; never returns."""
+    sys.setrecursionlimit(RECURSION_MAX)
     sys.exit(run(sys.argv[1:]))

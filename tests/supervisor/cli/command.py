@@ -36,6 +36,13 @@ class Counter(Brain):
         return value
 
     @op
+    def nest(self, levels: int) -> object:
+        value: object = "core"
+        for _ in range(levels):
+            value = {"in": value}
+        return value
+
+    @op
     def boom(self) -> None:
         raise ValueError("no such luck")
 

@@ -1,6 +1,7 @@
 """`osupervisor call`: arguments, results, errors, exit codes."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +134,14 @@ def test_the_installed_script_does_the_same(live: Cli) -> None:
     config = str(live.folder / "osupervisor.toml")
     ran = run_script(elsewhere, "call", "echo", "1", "--config", config)
     assert (ran.returncode, ran.stdout) == (0, "1\n")
+
+
+def test_a_result_of_many_levels_is_shown_and_so_is_its_record(running: Path) -> None:
+    """The script: it sets the bound of Python's recursion, and this process has its own."""
+    for option in ((), ("--json",)):
+        ran = run_script(running, "call", "nest", "900", *option)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert ran.stdout.count('"in"') == 900
+        ran = run_script(running, "wal", "dump", *option)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert "nest" in ran.stdout
