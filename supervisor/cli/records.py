@@ -85,7 +85,7 @@ def line(record: Json) -> str:
             text = f"while executing {_text(record['key'])}"
         case _:
             text = _text(record["request"])
-    return f"{head}  {_cut(text)}"
+    return f"{head}  {_cut(_on_one_line(text))}"
 
 
 def _trouble(found: Json) -> str:
@@ -138,6 +138,11 @@ def _outcome(hexadecimal: str) -> Any:
 
 def _text(value: object) -> str:
     return json.dumps(to_json(value), ensure_ascii=False)
+
+
+def _on_one_line(text: str) -> str:
+    """Names and messages are whatever was sent and raised."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _cut(text: str) -> str:

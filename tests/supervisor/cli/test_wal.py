@@ -20,7 +20,7 @@ def filled(running: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Client(running / "data") as client:
         for number in range(20):
             client.call("add", "hits", n=number)
-        for op in ("boom", "nope"):
+        for op in ("boom", "nope", "no\nsuch\x1b[1m"):
             with pytest.raises(ServiceError):
                 client.call(op)
         written: int = client.status()["lsn"]
@@ -76,6 +76,8 @@ def test_people_get_a_line_for_each_record(copied: Cli) -> None:
     lines = copied.ok("wal", "dump").splitlines()
     assert len(lines) == len(records(copied))
     assert any('add("hits", n=3) -> ' in line for line in lines)
+    assert all(line.isprintable() for line in lines)
+    assert any("no such [1m()" in line for line in lines)
 
 
 def test_a_range_of_records(copied: Cli) -> None:
