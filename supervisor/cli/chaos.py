@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from osupervisor.bridge.call_options import TIMEOUT_S_MAX
 from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import BridgeError, NotRunningError, Timeout, Unavailable
 from osupervisor.bridge.methods import SYSTEM_CHAOS
@@ -72,7 +73,11 @@ def _moments(random: Random, every_s: float, for_s: float | None) -> Iterator[fl
             time.sleep(max(0.0, end - time.monotonic()))
             return
         time.sleep(max(0.0, due - time.monotonic()))
-        yield None if end is None else max(LEFT_S_MIN, end - time.monotonic())
+        yield None if end is None else _asked_s(end - time.monotonic())
+
+
+def _asked_s(left_s: float) -> float:
+    return min(max(LEFT_S_MIN, left_s), TIMEOUT_S_MAX)
 
 
 def _strike(client: Client, action: str, target: str) -> Strike:

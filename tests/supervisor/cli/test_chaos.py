@@ -1,10 +1,12 @@
 """`osupervisor chaos`: real faults on a real service, which goes on."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.supervisor.cli.command import Cli, wait_for
+from tests.supervisor.cli.command import SCRIPT, Cli, wait_for
 
 
 def test_a_killed_primary_is_replaced_and_nothing_is_lost(live: Cli) -> None:
@@ -48,6 +50,18 @@ def test_many_faults_are_drawn_from_a_seed(live: Cli) -> None:
         "chaos", "kill", "--every", "100ms", "--for", "100ms", "--seed", "7"
     )
     live.ok("call", "get", "hits")
+
+
+def test_faults_may_go_on_for_days(running: Path) -> None:
+    """A request may wait for a day at most."""
+    command = [SCRIPT, "chaos", "kill", "--every", "50ms", "--for", "3d", "--json"]
+    with subprocess.Popen(command, cwd=running, stdout=subprocess.PIPE, text=True) as going:
+        assert going.stdout is not None
+        try:
+            for _ in range(2):
+                assert json.loads(going.stdout.readline())["action"] == "kill"
+        finally:
+            going.kill()
 
 
 @pytest.mark.parametrize(
