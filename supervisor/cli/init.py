@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from keyword import iskeyword
 from pathlib import Path
 
 import click
@@ -65,6 +66,10 @@ def test_arguments_are_checked() -> None:
         run({name}).call("add", "hits", "many")
 '''
 
+TAKEN = ("Brain", "InvalidArguments")
+"""Names that the files import."""
+SPOILING = {'"', "\\"}
+"""In the docstring that names the folder."""
 FILES = {"osupervisor.toml": CONFIG, "brain.py": BRAIN, "test_brain.py": TEST}
 
 
@@ -98,7 +103,8 @@ def class_name(folder: str) -> str:
     """`my-service` gives `MyService`. Raises Misused where nothing is left of it."""
     words = re.findall(r"[A-Za-z0-9]+", folder)
     name = "".join(word[0].upper() + word[1:] for word in words)
-    if not name or name[0].isdigit() or not folder.isascii() or name == "Brain":
+    is_plain = folder.isascii() and not set(folder) & SPOILING
+    if not name or name[0].isdigit() or not is_plain or iskeyword(name) or name in TAKEN:
         raise Misused(
             f"{folder!r:.80} gives no name for a class",
             "take a name of ASCII letters, digits and - that begins with a letter: my-service",

@@ -60,7 +60,10 @@ def test_a_class_is_named_after_its_folder(place: str, name: str) -> None:
     assert class_name(place) == name
 
 
-@pytest.mark.parametrize("name", ["3d", "._.", "été", "brain"])
+@pytest.mark.parametrize(
+    "name",
+    ["3d", "._.", "été", "brain", "none", "True", "false", "invalidArguments", 'a"b', "a\\b"],
+)
 def test_a_folder_that_names_no_class(cli: Cli, name: str) -> None:
     ran = cli("init", name)
     assert ran.code == 2
