@@ -67,7 +67,7 @@ def check(invocation: Invocation, profile: str | None, changes: tuple[str, ...])
 
 def _report(invocation: Invocation, profile: str | None, changes: tuple[str, ...]) -> Report:
     file = Path(invocation.config_flag) if invocation.config_flag else None
-    flags = {**parse_changes(changes), "data": invocation.data_flag}
+    flags = parse_changes(changes, data=invocation.data_flag)
     return check_settings(file, os.environ, flags, cast("ProfileName | None", profile))
 
 

@@ -14,10 +14,12 @@ set_option = click.option(
 )
 
 
-def parse_changes(changes: tuple[str, ...]) -> dict[str, str]:
-    """What --set was given, by key. Raises Misused."""
+def parse_changes(changes: tuple[str, ...], **flags: str | None) -> dict[str, str]:
+    """What --set was given, by key, and what flags of their own were: these win. None: not given.
+    Raises Misused."""
     parts = [change.partition("=") for change in changes]
     for key, equals, _ in parts:
         if not key or not equals:
             raise Misused(f"--set {key!r:.80}: wanted KEY=VALUE", "such as: --set op.timeout_s=5s")
-    return {key: value for key, _, value in parts}
+    given = {key: value for key, value in flags.items() if value is not None}
+    return {key: value for key, _, value in parts} | given

@@ -107,7 +107,7 @@ def checked(arguments: StartArguments) -> Settings:
     report = check(
         Path(arguments.config) if arguments.config else None,
         _environment(arguments),
-        {**parse_changes(arguments.changes), "target": arguments.target, "data": arguments.data},
+        parse_changes(arguments.changes, target=arguments.target, data=arguments.data),
         cast("ProfileName | None", arguments.profile),
         cwd=Path(arguments.folder),
     )

@@ -20,9 +20,11 @@ def test_flags_are_told(cli: Cli) -> None:
     one = cli.json("config", "show", "op.timeout_s", "--set", "op.timeout_s=2m")
     assert (one["value"], one["text"], one["source"]) == (120, "2m", "command line")
     assert cli.json("config", "show", "profile", "--profile", "prod")["value"] == "prod"
-    assert cli.json("config", "show", "data", "--data", "elsewhere")["value"] == str(
-        cli.folder / "elsewhere"
-    )
+    elsewhere = str(cli.folder / "elsewhere")
+    for flags in (["--data", "elsewhere"], ["--set", "data=elsewhere"]):
+        assert cli.json("config", "show", "data", *flags)["value"] == elsewhere
+    both = ["--set", "data=other", "--data", "elsewhere"]
+    assert cli.json("config", "show", "data", *both)["value"] == elsewhere
 
 
 def test_one_setting_is_explained(cli: Cli) -> None:

@@ -313,3 +313,16 @@ def test_files_of_the_service_are_its_owners_alone(cli: Cli, tmp_path: Path) -> 
     assert run.stat().st_mode & 0o777 == 0o700
     for name in ("settings.json", "start.json", "osupervisor.sock"):
         assert (run / name).stat().st_mode & 0o777 == 0o600, name
+
+
+def test_what_is_set_counts_where_no_flag_of_its_own_is_given(cli: Cli) -> None:
+    (cli.folder / "osupervisor.toml").write_text('profile = "test"\n')
+    given = ["--set", "data=elsewhere", "--set", "target=brain.py:Counter"]
+    started = start(cli.folder, *given, "--json")
+    assert started.returncode == 0, started.stderr
+    elsewhere = str(cli.folder / "elsewhere")
+    assert cli.ok("call", "add", "hits", "3", "--data", elsewhere) == "3\n"
+    restarted = run_script(cli.folder, "restart", "--data", elsewhere)
+    assert restarted.returncode == 0, restarted.stderr
+    assert cli.ok("call", "get", "hits", "--data", elsewhere) == "3\n"
+    assert not (cli.folder / "data").exists()
