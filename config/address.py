@@ -15,7 +15,9 @@ PORT_MAX = 65_535
 HOST_CHARS_MAX = 253
 """The longest name that DNS knows."""
 
-_ADDRESS = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
+_LABEL = "[A-Za-z0-9_-]{1,63}"
+"""What no label is, no resolver takes: asyncio's raises what is no OSError for it."""
+_ADDRESS = re.compile(rf"(?:\[([0-9a-fA-F:.]+)\]|({_LABEL}(?:\.{_LABEL})*\.?)):([0-9]{{1,5}})")
 
 
 def parse_address(text: str) -> tuple[str, int]:

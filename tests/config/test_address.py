@@ -16,6 +16,8 @@ from tests.config.strategies import patient
         ("localhost:0", "localhost", 0),
         ("[::1]:65535", "::1", 65_535),
         ("a-b.example:80", "a-b.example", 80),
+        ("a-b.example.:80", "a-b.example.", 80),
+        ("a" * 63 + ".b:80", "a" * 63 + ".b", 80),
     ],
 )
 def test_address_is_split(text: str, host: str, port: int) -> None:
@@ -25,7 +27,8 @@ def test_address_is_split(text: str, host: str, port: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", ":", "localhost", "localhost:", "::1:7070", "h:65536", "h:-1", "h:7 0", "h h:70", "h:٧"]
-    + ["http://h:70", "h:70/", "[]:70", "a" * 300 + ":70", "h:70\n"],
+    + ["http://h:70", "h:70/", "[]:70", "a" * 300 + ":70", "h:70\n"]
+    + ["a..b:70", ".h:70", ".:70", "..:70", "a" * 64 + ":70", "h." + "a" * 64 + ".:70"],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(BadValueError, match="host:port"):
