@@ -25,7 +25,15 @@ def test_the_image_holds_what_the_wheel_is_made_of() -> None:
     taken = {line.removeprefix("!") for line in ignore if line.startswith("!")}
     assert all(ROOT.joinpath(name).exists() for name in taken)
     packages = re.findall(r'^"osupervisor\.\w+" = "(\w+)"', text_of("pyproject.toml"), re.MULTILINE)
-    assert {*packages, "pyproject.toml", "README.md", "LICENSE"} <= taken
+    assert {*packages, "pyproject.toml", "setup.py", "README.md", "LICENSE"} <= taken
+
+
+def test_the_image_is_compiled_where_nothing_else_of_ours_is_installed() -> None:
+    """mypy would read the installed modules beside those that it is to compile."""
+    (build,) = re.findall(r"^RUN python -m pip install(.*?)^FROM", DOCKERFILE, re.M | re.S)
+    assert "COMPILE_OSUPERVISOR=1" in build
+    before, _, _ = build.partition("COMPILE_OSUPERVISOR=1")
+    assert "pip uninstall -y osupervisor" in before
 
 
 def test_files_that_are_mounted_or_built_from_exist() -> None:
