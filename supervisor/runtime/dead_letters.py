@@ -121,7 +121,8 @@ class DeadLetters:
     def _write(self, letter: Letter) -> None:
         path = self._path(str(letter["id"]))
         temporary = path.with_suffix(".tmp")
-        with temporary.open("w") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with open(os.open(temporary, flags, 0o600), "w") as file:
             json.dump(letter, file)
             file.flush()
             os.fsync(file.fileno())

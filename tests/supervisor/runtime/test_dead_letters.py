@@ -1,5 +1,6 @@
 """Dead letters: one for each request, whatever becomes of its tries."""
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def test_a_quarantined_try_keeps_the_letter_it_is_of(letters: DeadLetters) -> No
             assert letters.keep(quarantined(key, t_us=tries + 1)) == letter
         (found,) = letters.ls()
         assert (found["id"], found["key"], found["tries"]) == (letter, "k1", tries)
+
+
+def test_a_letter_is_its_owners_alone(letters: DeadLetters, tmp_path: Path) -> None:
+    """It holds a request in plain."""
+    letter = letters.keep(quarantined("k1"))
+    letters.begin_try(letter)
+    folder = tmp_path / "deadletter"
+    (path,) = folder.iterdir()
+    assert (stat.S_IMODE(folder.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (
+        0o700,
+        0o600,
+    )
 
 
 def test_each_try_has_a_key_of_its_own(letters: DeadLetters) -> None:
