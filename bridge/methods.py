@@ -38,6 +38,7 @@ Schema = dict[str, object]
 _TEXT: Final[Schema] = {"type": "string"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _MAP: Final[Schema] = {"type": "object"}
+_TEXTS: Final[Schema] = {"type": "array", "items": _TEXT}
 _MAPS: Final[Schema] = {"type": "array", "items": _MAP}
 
 
@@ -154,8 +155,8 @@ _ALL: Final = (
         {"type": "object", "properties": {"lsn": _COUNT}},
         repeatable=False,
     ),
-    Method(SYSTEM_CHECKPOINTS, "The manifests of the kept checkpoints, newest first.", _MAPS),
-    Method(SYSTEM_WAL, "The segments of the log, oldest first.", _MAPS),
+    Method(SYSTEM_CHECKPOINTS, "The kept checkpoints, newest first.", _MAPS),
+    Method(SYSTEM_WAL, "The names of the log's segments, oldest first.", _TEXTS),
     Method(
         SYSTEM_CRASHES,
         "Deaths of processes: all in short, or one report in full.",

@@ -110,7 +110,7 @@ def _checkpoints(parts: Parts) -> object:
             "bytes": None if entry.manifest is None else entry.manifest.state.bytes,
             "created_unix_s": None if entry.manifest is None else entry.manifest.created_unix_s,
         }
-        for entry in parts.vault.store.ls()
+        for entry in reversed(parts.vault.store.ls())
     ]
 
 
