@@ -13,7 +13,11 @@ import msgpack  # type: ignore[import-untyped]
 from osupervisor.brain.errors import Path, UnpackableError
 
 NESTING_MAX = 500
-"""Under the 511 of the packer and the 512 of the reader, as an outcome stands in other arrays."""
+"""So deep a value is looked through that could not be packed."""
+_CARRIED: Final = b"\x91" * 8
+"""What a value may stand in where it is read: an answer, the outcome of a retry. Array headers."""
+LEVELS_MAX: Final = 1024 - len(_CARRIED)
+"""Of arrays and maps in a value, so that a reader of 1,024 levels, as msgpack's is, can read it."""
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 _SCALARS = (bool, int, float, str, bytes, type(None))
 
@@ -76,8 +80,8 @@ def pack(value: object, name: str) -> bytes:
     """
     try:
         packed = encode(value)
-        if type(value) not in _SCALARS:
-            decode(packed)
+        if type(value) not in _SCALARS:  # each level takes a byte at least
+            decode(packed if len(packed) <= LEVELS_MAX else _CARRIED + packed)
     except (TypeError, ValueError, OverflowError, UnicodeError, RecursionError) as error:
         raise _find_unpackable(value, name, error) from None
     return packed

@@ -11,7 +11,7 @@ import pytest
 from osupervisor.brain import Brain, LoadError, gene, op, query
 from osupervisor.brain.context import EFFECTS_MAX, unpack_effects
 from osupervisor.brain.executor import OUTCOME_BYTES_MAX, Executor
-from osupervisor.brain.packing import decode, encode, new_decoder
+from osupervisor.brain.packing import LEVELS_MAX, decode, encode, new_decoder
 from osupervisor.brain.program import compile_program
 from osupervisor.brain.state import StateTree
 
@@ -253,6 +253,23 @@ def test_result_that_holds_itself_or_is_too_deep_is_refused(machine: Machine) ->
     for _ in range(2_000):
         deep = [deep]
     assert "levels deep" in machine.fails(lambda brain: deep)["message"]
+
+
+@pytest.mark.parametrize("levels", [1000, LEVELS_MAX, LEVELS_MAX + 1, 1020, 1023, 1024, 1025])
+@pytest.mark.parametrize("name", ["run", "ask"])
+def test_a_result_of_many_levels_is_refused_or_can_be_read_in_the_answer(
+    machine: Machine, levels: int, name: str
+) -> None:
+    def work(brain: Probe) -> Any:
+        deep: Any = "core"
+        for level in range(levels):
+            deep = [deep] if level % 2 else {"in": deep}
+        return deep
+
+    Probe.work = staticmethod(work)
+    outcome = machine.executor.execute(("c", 1), [name, [], {}, T_US, SEED])[0]
+    error = decode(b"\x94\x01\x01" + outcome)[2]
+    assert (error is None) is (levels <= LEVELS_MAX)
 
 
 def test_result_may_be_a_part_of_the_state(machine: Machine) -> None:
