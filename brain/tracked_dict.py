@@ -42,7 +42,8 @@ class TrackedDict(dict[Any, Any]):
     _place: Any
     _spot: Any
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    # Compiled, a positional-only parameter's name is taken from the keywords: so it is no key's.
+    def __new__(__cls, /, *args: Any, **kwargs: Any) -> Any:
         """A plain dict: only the tree makes tracked ones."""
         return dict(*args, **kwargs)
 
@@ -107,22 +108,22 @@ class TrackedDict(dict[Any, Any]):
             if type(value) not in SCALARS:
                 book.release(value)
 
-    def setdefault(self, key: Any, default: Any = None) -> Any:
+    def setdefault(self, key: Any, default: Any = None, /) -> Any:
         found = self.get(key, MISSING)
         if found is not MISSING:
             return found
         self[key] = default
         return self[key]
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
+    def update(__self, /, *args: Any, **kwargs: Any) -> None:
         if len(args) > 1:
             raise TypeError(f"update expected at most 1 argument, got {len(args)}")
         changes: dict[Any, Any] = dict(*args, **kwargs)
         if len(changes) == 1:
             for key, value in changes.items():
-                self[key] = value
+                __self[key] = value
         elif changes:
-            self._merge(changes)
+            __self._merge(changes)
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
         self.update(other)
