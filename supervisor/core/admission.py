@@ -13,7 +13,7 @@ from osupervisor.bridge import packing
 from osupervisor.supervisor.core import outcome as outcomes
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context, Mode
-from osupervisor.supervisor.core.done import Done
+from osupervisor.supervisor.core.done import FLOOR_ALL, Done
 from osupervisor.supervisor.core.key import encode as encode_key
 from osupervisor.supervisor.core.key import is_client_key
 from osupervisor.wal.checksum import crc32
@@ -36,7 +36,8 @@ def admit(context: Context, call: Call) -> None:
             return
         else:
             done = window.done.get(number)
-            forgotten = number < window.floor
+            floor = window.floor
+            forgotten = floor > 0 and (number < floor or floor == FLOOR_ALL)
     elif type(key) is str:
         done = context.fold.done.get(key)
     if done is not None:

@@ -163,6 +163,24 @@ def test_a_client_forgotten_with_a_call_on_its_way_gets_nothing_executed_twice()
     assert rig.kinds().count(Kind.COMMIT) == 4
 
 
+def test_the_highest_number_of_a_client_that_was_forgotten_is_not_executed_twice() -> None:
+    rig = Rig(memory=Memory(clients_max=1))
+    rig.ready(1)
+    highest, other = (client(), 2**64 - 1), client(-0.001, b"abcdefgh")
+    _served(rig, highest, seen=1)
+    rig.call("add", key=(other, 1), seen=1)
+    on_its_way = rig.call("add", key=(client(), 2), seen=1)
+    rig.turn()
+    rig.respond(2)
+    rig.respond(3)
+    rig.turn()
+    assert rig.code(on_its_way) == "" and client() in rig.context.fold.done.clients
+    copy = rig.call("add", key=highest, seen=1)
+    rig.turn()
+    assert rig.code(copy) == "ProtocolError"
+    assert rig.kinds().count(Kind.COMMIT) == 3
+
+
 def test_a_query_that_was_quarantined_is_not_run_again() -> None:
     rig = Rig()
     for brain in (1, 2, 3, 4):
