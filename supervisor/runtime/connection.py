@@ -163,7 +163,7 @@ class Connection:
                 crc32(params),
                 [Waiter(self, call.id, call.durability == "always")],
                 core.context.now_us,
-                0 if timeout_s is None else int(timeout_s * 1e6),
+                0 if timeout_s is None else max(1, int(timeout_s * 1e6)),
                 op in serving.queries,
             )
         )

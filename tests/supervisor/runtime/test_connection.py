@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from osupervisor.bridge.errors import ProtocolError, RemoteProtocolError, Unavailable, from_map
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, FrameDecoder
 from osupervisor.bridge.messages import Response, parse, request
+from osupervisor.supervisor.core.call import Call as CoreCall
 from osupervisor.supervisor.runtime.connection import Connection, Handler, Serving
 from osupervisor.supervisor.runtime.engine import Engine
 
@@ -88,3 +89,41 @@ def test_an_answer_that_is_too_long_for_a_frame_is_told(peer: Peer) -> None:
     assert isinstance(error, ProtocolError) and "16777216" in error.message
     assert peer.ask(request(2**64 - 1, "system.crashes", ["ls"])).error is not None
     assert peer.ask(request(2, "kernel.ping", [])).result == "pong"
+
+
+@dataclass
+class Taking:
+    """What of an engine and its core a call meets first."""
+
+    calls: list[CoreCall] = field(default_factory=list[CoreCall])
+    now_us: int = 0
+
+    @property
+    def core(self) -> "Taking":
+        return self
+
+    @property
+    def context(self) -> "Taking":
+        return self
+
+    def call(self, call: CoreCall) -> None:
+        self.calls.append(call)
+
+    def event(self, _: int) -> None:
+        """A turn may be taken."""
+
+
+@pytest.mark.parametrize(("timeout_s", "us"), [(None, 0), (2, 2_000_000), (1e-6, 1), (1e-9, 1)])
+def test_the_shortest_timeout_is_one_too(timeout_s: float | None, us: int) -> None:
+    """0 stands for none."""
+    ours, theirs = socket.socketpair()
+    loop, engine = asyncio.new_event_loop(), Taking()
+    connection = Connection(ours, Serving(cast(Engine, engine), loop, {}, 2**20), lambda _: None)
+    options = {} if timeout_s is None else {"timeout_s": timeout_s}
+    theirs.sendall(request(1, "brain.call", ["add", [], {}, options]))
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    assert [call.timeout_us for call in engine.calls] == [us]
+    connection.close()
+    theirs.close()
+    loop.close()
