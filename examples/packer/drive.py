@@ -193,8 +193,9 @@ def run(options: argparse.Namespace) -> int:
     if not options.all:
         chosen = {name: _one(found, options.index) for name, found in chosen.items()}
     requests = sum(len(one.items) for found in chosen.values() for one in found)
-    if options.chaos > requests:
-        raise SystemExit(f"--chaos {options.chaos}: there are only {requests} requests to hit")
+    if options.chaos >= requests:
+        most = requests - 1
+        raise SystemExit(f"--chaos {options.chaos}: at most {most} of {requests} requests are hit")
     tally = Tally()
     shown = sys.stderr.isatty() and not options.json
     with Client(options.data) as client, Client(options.data) as asker:

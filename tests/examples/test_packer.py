@@ -145,6 +145,7 @@ def test_people_get_the_five_figures(data: Path) -> None:
         ["--policy", "worst_fit"],
         ["or1_u120", "--index", "20"],
         ["or1_u120", "--chaos", "121"],
+        ["or1_u120", "--chaos", "120"],
     ],
 )
 def test_wrong_usage(data: Path, arguments: list[str]) -> None:
