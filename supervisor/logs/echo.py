@@ -25,10 +25,10 @@ class Echo:
 
     def show(self, record: Mapping[str, object]) -> None:
         """One line. Never raises."""
-        line = f"{as_text(record)}\n".encode()[:_PIPE_BUF]
-        if self._lost:
-            line = f"({self._lost} lines were lost here)\n".encode() + line
-        self._lost = 0 if self._write(line[:_PIPE_BUF]) else self._lost + 1
+        lost = f"({self._lost} lines were lost here)\n" if self._lost else ""
+        line = f"{lost}{as_text(record)}".encode()[: _PIPE_BUF - 1]
+        whole = line.decode(errors="ignore").encode()  # without half a character at its end
+        self._lost = 0 if self._write(whole + b"\n") else self._lost + 1
 
     def _write(self, line: bytes) -> bool:
         try:

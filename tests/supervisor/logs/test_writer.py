@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import select
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -223,6 +224,18 @@ def test_the_echo_is_text_for_people(path: Path) -> None:
     assert os.read(read_end, 1000) == (
         b"11:03:22.123 warning supervisor  brain.died  brain=7 why=line feed\n"
     )
+    os.close(read_end)
+
+
+def test_an_echo_of_a_line_too_long_for_a_pipe_is_cut_and_ends_all_the_same() -> None:
+    read_end, write_end = os.pipe()
+    echo = Echo(write_end)
+    echo.show({"message": "\N{SNOWMAN}" * 2000})
+    echo.show({"message": "after"})
+    os.close(write_end)
+    first, second = os.read(read_end, 65536).decode().splitlines()
+    assert len(first.encode()) <= select.PIPE_BUF and first.endswith("\N{SNOWMAN}")
+    assert second.endswith("after")
     os.close(read_end)
 
 
