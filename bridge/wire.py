@@ -19,6 +19,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
@@ -212,6 +213,11 @@ class Wire:
             sent = 0
         except OSError:
             sent = len(data)  # The driver finds the broken connection when it reads.
+        except BaseException:  # ^C: nobody knows what was sent; all is sent again on another one
+            self._unwritten = b""
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            raise
         self._unwritten = data[sent:] if sent < len(data) else b""
         if self._unwritten and not self._polls_output:
             self._polls_output = True

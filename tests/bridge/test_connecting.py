@@ -1,8 +1,9 @@
-"""A client whose service does not take the connection, on a real socket."""
+"""A client whose connection is not made, or breaks in an odd way, on real sockets."""
 
 import socket
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from osupervisor.bridge.address import TcpAddress
 from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import NotRunningError
 from osupervisor.bridge.wire import CONNECT_TRY_S
+from tests.bridge.service import Service
 
 
 def test_it_is_not_waited_for_longer_than_asked() -> None:
@@ -26,3 +28,28 @@ def test_it_is_not_waited_for_longer_than_asked() -> None:
             with pytest.raises(NotRunningError):
                 client.add("hits")
             assert time.monotonic() - before < CONNECT_TRY_S / 2
+
+
+class Interrupted(socket.socket):
+    """^C comes while it sends: a part is on its way, and nobody is told how much."""
+
+    def send(self, data: object, flags: int = 0, /) -> int:
+        assert isinstance(data, bytes)
+        super().send(data[:10], flags)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_a_call_is_sent_breaks_the_connection_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    with Service(tmp_path / "s") as service, Client(tmp_path / "s") as client:
+        assert client.add("hits") == 1
+        link = client._link  # pyright: ignore
+        connection = link._socket  # pyright: ignore
+        assert connection is not None
+        link._socket = Interrupted(fileno=connection.detach())  # pyright: ignore
+        with pytest.raises(KeyboardInterrupt):
+            client.add("hits")
+        assert client.add("hits") == 3
+        assert service.connections == 2
+        assert set(service.ledger.executions.values()) == {1}
