@@ -82,7 +82,7 @@ class Connection:
         self._reading = False
         self.open = True
         self.half_since_s = 0.0
-        """Since when half a frame is there; 0: none."""
+        """Since when a part of a frame is there, or earlier; 0: none is."""
         self.tasks: set[asyncio.Task[None]] = set()
         self._read_on()
 
@@ -128,7 +128,8 @@ class Connection:
             return
         session, engine = self._session, self._serving.engine
         taken = 0
-        for event in session.receive(data):
+        events = session.receive(data)
+        for event in events:
             if isinstance(event, Call):
                 self._take_call(event)
                 taken += 1
@@ -141,7 +142,10 @@ class Connection:
                 self._take_request(event)
         if taken:
             engine.event(taken)
-        self.half_since_s = time.monotonic() if session.pending_bytes else 0.0
+        if not session.pending_bytes:
+            self.half_since_s = 0.0
+        elif events or not self.half_since_s:
+            self.half_since_s = time.monotonic()
         if session.closing:
             self._end()
 

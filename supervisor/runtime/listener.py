@@ -110,7 +110,7 @@ class Listener:
         self.connections.add(Connection(peer, self._serving, self.connections.discard, token))
 
     def sweep(self) -> None:
-        """To be called each SWEEP_S: end connections whose half frame does not get on."""
+        """To be called each SWEEP_S: end connections that take too long for a frame."""
         limit = time.monotonic() - self._frame_timeout_s
         for connection in list(self.connections):
             if 0.0 < connection.half_since_s < limit:

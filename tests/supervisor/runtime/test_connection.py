@@ -47,6 +47,7 @@ class Peer:
 
     socket: socket.socket
     loop: asyncio.AbstractEventLoop
+    connection: Connection
 
     def ask(self, data: bytes) -> Response:
         self.socket.sendall(data)
@@ -66,7 +67,7 @@ def peer() -> Generator[Peer]:
     faults: list[object] = []
     loop.set_exception_handler(lambda _, context: faults.append(context))
     connection = Connection(ours, Serving(ENGINE, loop, HANDLERS, 2**20), lambda _: None)
-    yield Peer(theirs, loop)
+    yield Peer(theirs, loop, connection)
     connection.close()
     theirs.close()
     loop.close()
@@ -127,3 +128,22 @@ def test_the_shortest_timeout_is_one_too(timeout_s: float | None, us: int) -> No
     connection.close()
     theirs.close()
     loop.close()
+
+
+def test_a_frame_that_comes_in_drops_is_as_old_as_its_first(peer: Peer) -> None:
+    """`listen.frame_timeout_s` bounds a frame, however it comes."""
+
+    def since_s(data: bytes) -> float:
+        peer.socket.sendall(data)
+        peer.loop.call_soon(peer.loop.stop)
+        peer.loop.run_forever()
+        return peer.connection.half_since_s
+
+    ping = request(1, "kernel.ping", [])
+    begun_s = since_s(ping[:3])
+    assert begun_s > 0.0
+    assert [since_s(ping[3:4]), since_s(ping[4:9])] == [begun_s, begun_s]
+    another_s = since_s(ping[9:] + ping[:5])
+    assert another_s > begun_s
+    assert since_s(ping[5:]) == 0.0
+    assert since_s(ping) == 0.0
