@@ -40,7 +40,7 @@ class Chaos:
     def strike(self, action: str, target: str, heart_pid: int) -> dict[str, object]:
         """Do it; which process it was. Raises InvalidArguments, Unavailable."""
         if not self._allowed:
-            raise Unavailable("chaos is not allowed here", "chaos.allowed = true allows it")
+            raise InvalidArguments("chaos is not allowed here", "chaos.allowed = true allows it")
         if action not in get_args(Action) or target not in get_args(Target):
             raise InvalidArguments(
                 f"chaos {action!r} of {target!r}",
