@@ -73,9 +73,9 @@ Address: TypeAlias = UnixAddress | TcpAddress
 def parse_address(text: str | os.PathLike[str] | Address) -> Address:
     """The address in a text. Raises AddressError."""
     if isinstance(text, TcpAddress):
-        _check_host(text)
-    if isinstance(text, UnixAddress | TcpAddress):
-        return text
+        return _checked(text)
+    if isinstance(text, UnixAddress):
+        return _unix(text, str(text.path))
     if not isinstance(text, str):
         return _unix(text, os.fspath(text))
     if text.startswith("unix:"):
@@ -95,20 +95,21 @@ def _tcp(text: str) -> TcpAddress:
     match = _HOST_AND_PORT.fullmatch(text.removeprefix("tcp:").removeprefix("//"))
     if match is None or int(match[3]) > PORT_MAX:
         raise AddressError(f"found the address {text!r}", _WANTED)
-    address = TcpAddress(match[1] or match[2], int(match[3]))
-    _check_host(address)
-    return address
+    return _checked(TcpAddress(match[1] or match[2], int(match[3])))
 
 
-def _check_host(address: TcpAddress) -> None:
-    """Refuse what is no name for the resolver: it would raise UnicodeError at each try."""
+def _checked(address: TcpAddress) -> TcpAddress:
+    """Refuse what the resolver does not take: it would raise what is no OSError, at each try."""
     labels = address.host.removesuffix(".").split(".")
+    if not address.host or not 0 <= address.port <= PORT_MAX:
+        raise AddressError(f"found the address {str(address)!r:.300}", _WANTED)
     if address.host.isascii() and all(0 < len(label) <= LABEL_BYTES_MAX for label in labels):
-        return
+        return address
     try:
         address.host.encode("idna")
     except UnicodeError as error:
         raise AddressError(f"found the address {str(address)!r:.300}: {error}", _WANTED) from None
+    return address
 
 
 def service_address(address: Address) -> Address:

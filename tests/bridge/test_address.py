@@ -60,10 +60,22 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
-def test_a_name_that_no_resolver_takes_is_refused_in_an_address_that_was_made_elsewhere() -> None:
+def test_a_name_of_other_letters_is_taken() -> None:
     assert parse_address("b\u00fccher.example.:1") == TcpAddress("b\u00fccher.example.", 1)
-    with pytest.raises(AddressError, match="a..b"):
-        parse_address(TcpAddress("a..b", 1))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(TcpAddress("a..b", 1), TcpAddress("", 1), TcpAddress("h", 65_536), TcpAddress("h", -1)),
+        UnixAddress(Path("/a\0b")),
+    ],
+)
+def test_one_that_was_made_elsewhere_is_looked_at_too(
+    address: TcpAddress | UnixAddress,
+) -> None:
+    with pytest.raises(AddressError, match="host:port"):
+        parse_address(address)
 
 
 def test_a_path_of_bytes_is_refused() -> None:
