@@ -46,7 +46,11 @@ Piece = Whole | Damage | TornTail
 
 
 def pieces(storage: Storage) -> Iterator[Piece]:
-    """The whole log, piece by piece. Raises OSError."""
+    """The whole log, piece by piece. Raises OSError.
+
+    Others may write to it meanwhile: what the hint names is in the segments that are read later.
+    """
+    hinted = hint.read(storage)
     firsts = segment_lsns(storage)
     following = [*firsts, LSN_MAX + 1][1:]
     last_lsn = firsts[-1] - 1 if firsts else 0
@@ -59,7 +63,6 @@ def pieces(storage: Storage) -> Iterator[Piece]:
                     last_lsn = max(last_lsn, piece.first_lsn + len(piece.records) - 1)
                     synced = max(synced, record.unpack(piece.records[-1]).synced)
             end = file.data_end()
-    hinted = hint.read(storage)
     claims = {"a record": synced, hint.HINT_NAME: 0 if hinted is None else hinted.lsn}
     who = max(claims, key=claims.__getitem__)
     if claims[who] > last_lsn:

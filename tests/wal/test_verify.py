@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from osupervisor.wal import hint
+from osupervisor.wal import hint, salvage
 from osupervisor.wal.record import Kind, encode
 from osupervisor.wal.recover import reopen
 from osupervisor.wal.repair import plan
@@ -138,3 +138,21 @@ def test_leftovers_are_listed() -> None:
         "x.wal.broken.2",
         "y.wal.tmp",
     )
+
+
+def test_a_log_that_is_written_to_meanwhile_is_not_called_damaged(tmp_path: Path) -> None:
+    """A control record that became durable behind what was read is no record that is missing."""
+    storage = DirectoryStorage(tmp_path)
+    writer = reopen(storage, BOOT_ID, 0, [], segment_bytes_max=256)
+    writer.append([encode(1, 1, Kind.COMMIT, 5, 0, b"key", bytes(200), b"")], 1)
+    pieces = salvage.pieces(storage)
+    assert isinstance(next(pieces), salvage.Whole)
+    before = writer.segment
+    writer.append_control(encode(2, 1, Kind.CONTROL, 5, 1, b"", b"fold", b""), 2)
+    target = writer.sync_target()
+    target.run()
+    writer.note_durable(target.lsn)
+    assert hint.read(storage) is not None and writer.segment != before
+    assert not [piece for piece in pieces if isinstance(piece, salvage.Damage)]
+    writer.close()
+    assert verify(storage).ok
