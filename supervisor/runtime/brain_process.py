@@ -23,7 +23,8 @@ class Verdict:
     """Why the supervisor ended a brain, when it did."""
 
     reason: str
-    hung: bool = False
+    hung_n: int = 0
+    """The delivery that it executed for too long; 0: that is not why."""
     own_fault: bool = False
     """It broke the port's protocol, or closed it: as good as a death of its own."""
     outgrown: bool = False

@@ -157,7 +157,7 @@ class Health:
             self._end(process, Verdict("it was stopped by a signal"))
         elif call is not None:
             reason = f"{call.op} ran for {running_us / 1e6:.1f} s"
-            self._end(process, Verdict(reason, hung=True))
+            self._end(process, Verdict(reason, hung_n=cell))
 
     def _check_silence(self, process: BrainProcess, passed_s: float) -> None:
         silence = self._silences.setdefault(process.id, Silence())

@@ -382,3 +382,12 @@ def test_a_hot_counter_that_was_taken_out_is_in_the_metrics_no_more(shared: Runn
     wait_for(lambda: f"{row} 7" in shared.client.metrics(), "the counter")
     shared.client.call("count", "passing", 0)
     wait_for(lambda: row not in shared.client.metrics(), "its end")
+
+
+def test_who_follows_on_a_call_that_ran_too_long_does_not_get_its_timeout(start: Start) -> None:
+    """It gets through while its traceback is waited for, and the brain is in the next call then."""
+    service = start()
+    late = service.client.with_options(timeout_s=0.4).pipeline().call("nap", 0.45)
+    behind = service.client.pipeline().call("nap", 1.0)
+    assert behind.result() == "slept"
+    assert late.done
