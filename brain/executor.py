@@ -93,6 +93,8 @@ class Executor:
                 args, kwargs = op.check(args, kwargs)
             except ArgumentsError as error:
                 return failure.invalid(error), NO_OPS, NO_EFFECTS, None
+            except BaseException as error:  # a validator is the author's code, too
+                return failure.failed(error), NO_OPS, NO_EFFECTS, None
         journal = self._journal
         journal.begin()
         try:
@@ -148,6 +150,8 @@ class Executor:
                 args, kwargs = query.check(args, kwargs)
             except ArgumentsError as error:
                 return failure.invalid(error), None, NO_EFFECTS, None
+            except BaseException as error:
+                return failure.failed(error), None, NO_EFFECTS, None
         context.reading = True
         journal = self._journal
         journal.start_reading()

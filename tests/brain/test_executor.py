@@ -4,9 +4,10 @@ import enum
 import math
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import AfterValidator
 
 from osupervisor.brain import Brain, LoadError, gene, op, query
 from osupervisor.brain.context import EFFECTS_MAX, unpack_effects
@@ -52,9 +53,9 @@ class Probe(Brain):
 class Machine:
     """An executor with its tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, brain: type[Brain] = Probe) -> None:
         self.tree = StateTree()
-        self.executor = Executor(compile_program(Probe), self.tree)
+        self.executor = Executor(compile_program(brain), self.tree)
 
     def execute(self, request: Any, key: Any = ("c", 1)) -> tuple[Any, Any, Any, Any, Any]:
         """Error map, result, ops, effects, undo."""
@@ -473,3 +474,32 @@ def test_the_activity_may_be_asked_for_while_a_result_is_packed(machine: Machine
 
     error, result, *_ = machine.run(lambda _: ["before", Table(a=1), "behind"])
     assert error is None and result == ["before", {"a": 1}, "behind"]
+
+
+def _divide(value: int) -> float:
+    """A validator that forgot something."""
+    return value / (value - 7)
+
+
+class Judge(Brain):
+    """Its arguments are checked by code of its author's."""
+
+    @op
+    def judge(self, value: Annotated[int, AfterValidator(_divide)]) -> float:
+        return value
+
+    @query
+    def weigh(self, value: Annotated[int, AfterValidator(_divide)]) -> float:
+        return value
+
+
+def test_what_a_validator_raises_is_the_calls_failure_and_no_more() -> None:
+    """pydantic hands on what is neither a ValueError nor an AssertionError."""
+    machine = Machine(Judge)
+    for name in ("judge", "weigh"):
+        error, result, ops, effects, undo = machine.execute([name, [7], {}, T_US, SEED])
+        assert (error["code"], error["data"]["type"]) == ("OpFailed", "ZeroDivisionError")
+        assert "in _divide" in error["data"]["traceback"]
+        assert (result, effects, undo) == (None, b"\x90", None)
+        assert ops == (b"\x90" if name == "judge" else None)
+        assert machine.execute([name, [14], {}, T_US, SEED])[1] == 2.0
