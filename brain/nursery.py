@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 import traceback
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from osupervisor.brain import diagnostics, output, worker
 from osupervisor.brain.errors import LoadError
@@ -155,6 +155,21 @@ def _become_subreaper() -> None:
         raise OSError(error_number, os.strerror(error_number))
 
 
+def _end(arguments: list[str]) -> NoReturn:
+    """At once: a thread that the author's module has started may never end, nor what it has left
+    to be done at the interpreter's exit; the next nursery would be waited for in vain."""
+    code = 1
+    try:
+        code = main(arguments)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        try:
+            output.flush()
+        finally:
+            os._exit(code)
+
+
 def _only_wake(_number: int, _frame: Any) -> None:
     """The signal's number is in the wakeup pipe already."""
 
@@ -168,4 +183,4 @@ def _drain(descriptor: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    _end(sys.argv[1:])

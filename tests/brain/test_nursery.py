@@ -7,6 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.brain.driver import BRAINS, WAIT_S, Nursery, nursery
 
 CONSTRUCTOR = """
@@ -14,6 +16,14 @@ from osupervisor.brain import Brain, op
 class Counter(Brain):
     def __init__(self):
         self.table = {}["gone"]
+    @op
+    def add(self): pass
+"""
+LASTING = "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+"""A module that starts a thread which never ends."""
+COUNTER = """
+from osupervisor.brain import Brain, op
+class Counter(Brain):
     @op
     def add(self): pass
 """
@@ -56,6 +66,26 @@ def test_target_that_cannot_be_loaded_is_told_and_ends_the_nursery(tmp_path: Pat
             assert nest.process.wait(WAIT_S) == 78
             assert nest.process.stderr is not None
             assert said in nest.process.stderr.read().decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "said", "code"), [(COUNTER, "ready", 0), ("1 / 0", "failed", 78)]
+)
+def test_a_thread_of_the_authors_keeps_no_nursery_from_its_end(
+    tmp_path: Path, source: str, said: str, code: int
+) -> None:
+    """Else nobody would ever import what was mended."""
+    path = tmp_path / "brain.py"
+    path.write_text(LASTING + source)
+    nest = Nursery(f"{path}:Counter")
+    try:
+        found = nest.said()
+        assert found is not None and found.name == said
+        nest.control.close()
+        assert nest.process.wait(WAIT_S) == code
+    finally:
+        nest.process.kill()
+        nest.close()
 
 
 def test_wrong_usage_is_told() -> None:
