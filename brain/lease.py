@@ -62,6 +62,11 @@ class Lease:
         """Executions that changed the state and can still be undone."""
         return sum(undo is not None for undo in self._undos)
 
+    @property
+    def remembered(self) -> int:
+        """Executions of which it is kept what undoes them, or that nothing does."""
+        return len(self._undos)
+
     def call(self, port: Port, n: int, params: list[Any]) -> None:
         """Execute request `n` and queue its response; flushes when enough is queued."""
         epoch: int
@@ -121,8 +126,12 @@ class Lease:
         if n > self.n:
             raise PortError(f"confirm of {n}, and only {self.n} were executed")
         if n > self._base:
-            del self._undos[: n - self._base]
-            self._base = n
+            undos = self._undos
+            count = n - self._base
+            while count < len(undos) and undos[count] is None:
+                count += 1
+            del undos[:count]
+            self._base += count
 
     def fence(self) -> None:
         """Undo all that was not confirmed, newest first."""
