@@ -236,10 +236,15 @@ class RunLoop:
         if self._lease is None or self._forks % fork.FORKS_PER_THAW == 0:
             fork.thaw()
         tree = self._executor.tree
-        pid = fork.fork_child(
-            lambda: checkpoint.write(file_fd, pipe_fd, tree, lsn, level), [file_fd, pipe_fd]
-        )
-        self._children.add(pid)
+        try:
+            pid = fork.fork_child(
+                lambda: checkpoint.write(file_fd, pipe_fd, tree, lsn, level), [file_fd, pipe_fd]
+            )
+        except OSError as error:
+            # The supervisor sees that nobody holds the pipe, and tries again later.
+            print(f"the checkpoint of LSN {lsn} could not be forked: {error}", file=sys.stderr)
+        else:
+            self._children.add(pid)
         close_all([file_fd, pipe_fd])
 
     def _on_spawn(self, params: Any) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -239,6 +240,24 @@ def test_primary_whose_follower_cannot_be_forked_serves_on(forks: int) -> None:
             child.message()
         while "follower child could not be forked" not in primary.printed():
             assert primary.ping()["lsn"] == log.lsn
+        assert primary.do(log, "add", "hits").result == 7
+
+
+def test_primary_whose_checkpoint_cannot_be_forked_serves_on(tmp_path: Path) -> None:
+    with nursery(private=True) as nest:
+        log = Log()
+        primary = served(nest, log)
+        primary.do(log, "allow_forks", 0)
+        reader, writer = os.pipe()
+        state = os.open(tmp_path / "state", os.O_RDWR | os.O_CREAT)
+        bridge_line.send(primary.line, ["checkpoint", log.lsn], [state, writer])
+        for descriptor in (state, writer):
+            os.close(descriptor)
+        primary.notify("checkpoint", log.lsn, 3)
+        assert os.read(reader, 1) == b"", "nobody writes it"
+        os.close(reader)
+        assert primary.ping()["lsn"] == log.lsn
+        assert "could not be forked" in primary.printed()
         assert primary.do(log, "add", "hits").result == 7
 
 
