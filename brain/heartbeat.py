@@ -2,7 +2,8 @@
 
 The timer's handler runs between two byte codes: a beat that stays away while the process is on a
 CPU means that C code holds the interpreter. The same handler writes what is being executed and
-since when, so that a long op has a name in shared memory, and a short one costs nothing.
+since when, so that a long op has a name in shared memory, and a short one costs nothing. And it
+sends what was answered before: an answer must not wait for the ops behind it.
 """
 
 import signal
@@ -18,8 +19,14 @@ class Heartbeat:
     """Beats from `start` until the process ends. `activity`: op and packed key now executing."""
 
     def __init__(
-        self, hot: HotWriter, reader: HotReader, activity: Callable[[], tuple[str, bytes]]
+        self,
+        hot: HotWriter,
+        reader: HotReader,
+        activity: Callable[[], tuple[str, bytes]],
+        send: Callable[[], None],
     ) -> None:
+        """`send`: what is queued; called only while something is executed, which queues nothing."""
+        self._send = send
         self._hot = hot
         self._reader = reader
         self._activity = activity
@@ -41,5 +48,6 @@ class Heartbeat:
             n, since_ns = self._reader.cell()
             if n != 0:
                 self._hot.describe(*self._activity(), since_ns)
+                self._send()
         except Exception:
             return

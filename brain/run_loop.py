@@ -14,7 +14,8 @@
 | either   | end of file on the port                    | fence, wait on the line for a new port |
 | waiting  | a port on the line / end of file there     | ready, follower / exit 0               |
 
-Responses are sent when no further call can be read, every 32, or every 256 KiB. Anything that is
+Responses are sent when no further call can be read, every 32, every 256 KiB, and with each beat
+while an op lasts. Anything that is
 not in the table is a bug of one side; the process ends with PortError rather than go on with a
 state that is not that of its LSN.
 """
@@ -92,7 +93,9 @@ class RunLoop:
         self._port = Port(socket.socket(fileno=port_fd))
         self._line = Line(socket.socket(fileno=line_fd))
         self._hot = HotWriter(hot_fd)
-        self._heartbeat = Heartbeat(self._hot, HotReader(hot_fd), life.executor.activity)
+        self._heartbeat = Heartbeat(
+            self._hot, HotReader(hot_fd), life.executor.activity, lambda: self._port.flush()
+        )
         os.close(hot_fd)
         self._mirror = life.mirror
         self._mirror.writer = self._hot

@@ -245,6 +245,19 @@ def test_ping_is_answered_behind_a_long_op_and_the_beat_goes_on() -> None:
         assert brain.hot.cell()[0] == 0
 
 
+def test_an_answer_does_not_wait_for_the_op_behind_it() -> None:
+    with nursery() as nest:
+        brain = primary(nest, Log())
+        brain.kill(signal.SIGSTOP)  # so that both are read at once
+        first = brain.begin("add", "hits")
+        spinning = brain.begin("spin")
+        brain.kill(signal.SIGCONT)
+        assert brain.response().n == first
+        wait_until(lambda: brain.hot.cell()[0] == spinning, "the op behind it runs")
+        brain.kill(signal.SIGKILL)
+        nest.status_of(brain.pid)
+
+
 def test_a_read_of_the_state_stands_in_the_cell_while_it_lasts() -> None:
     """Else nobody is blamed where it takes too much memory, and a long one is taken for silence."""
     with nursery() as nest:
