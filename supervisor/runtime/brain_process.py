@@ -77,6 +77,7 @@ class BrainProcess:
     sigkilled: bool = False
     """SIGKILL was sent while it was there: what it died of is known, also when its exit status
     never comes."""
+    asked_to_end: bool = False
     excused: bool = False
     """A fault was done to it on command: its death blames no request."""
     within_n: int = 0

@@ -147,7 +147,7 @@ class Brains:
         """Ask the safe brain to end, if there is one."""
         for process in self.by_id.values():
             if process.safe:
-                process.port.send([port_messages.notify_frame("shutdown")])
+                _ask_to_end(process)
 
     def refill_soon(self, delay_s: float = RESPAWN_DELAY_S) -> None:
         if self._refill is None and not self.stopping:
@@ -216,7 +216,7 @@ class Brains:
         """End every brain: ask, wait, kill. None is left when this returns."""
         self.stopping = True
         for process in self.by_id.values():
-            process.port.send([port_messages.notify_frame("shutdown")])
+            _ask_to_end(process)
         limit = self._loop.time() + patience_s
         while self.by_id and self._loop.time() < limit:
             await asyncio.sleep(0.01)
@@ -434,6 +434,11 @@ class Brains:
                 self._report(process)
         else:
             self._gone(process)
+
+
+def _ask_to_end(process: BrainProcess) -> None:
+    process.asked_to_end = True
+    process.port.send([port_messages.notify_frame("shutdown")])
 
 
 def _death(core: Core) -> Death:

@@ -75,7 +75,7 @@ class PostMortem:
         output = self._output(process)
         self._write(process, output.end(time.monotonic()))
         del self._outputs[process.id]
-        if process.status == 0 and process.killed is None:
+        if process.asked_to_end and not process.status and process.killed is None:
             return None
         lines = output.last_lines()
         if not process.pid and not lines and process.killed is None:

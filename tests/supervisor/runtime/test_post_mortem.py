@@ -65,3 +65,22 @@ def test_what_an_unknown_process_said_is_reported(tmp_path: Path) -> None:
     report = buried(tmp_path, prepare)
     assert report is not None and report.output == ("it got as far as this",)
     assert report.pid is None
+
+
+def test_only_who_was_asked_to_end_leaves_no_report(tmp_path: Path) -> None:
+    """An op may end its process with the code of one that was asked to."""
+
+    def prepare(process: BrainProcess, _: PostMortem) -> None:
+        process.pid, process.status = 812, 0
+
+    def ask(process: BrainProcess, post_mortem: PostMortem) -> None:
+        prepare(process, post_mortem)
+        process.asked_to_end = True
+
+    def ask_whom_nobody_reaps(process: BrainProcess, _: PostMortem) -> None:
+        process.pid, process.asked_to_end = 812, True
+
+    report = buried(tmp_path, prepare)
+    assert report is not None and report.cause.kind == "normal"
+    assert buried(tmp_path, ask) is None
+    assert buried(tmp_path, ask_whom_nobody_reaps) is None
