@@ -167,7 +167,10 @@ class Notifier:
         return True
 
     def _connect(self, address: str) -> socket.socket | None:
-        connected = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            connected = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        except OSError:  # no descriptor is left: it is said later, as to a heart that is gone
+            return None
         try:
             connected.connect("\0" + address[1:] if address.startswith("@") else address)
         except (ConnectionError, FileNotFoundError):

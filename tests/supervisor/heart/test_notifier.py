@@ -1,6 +1,7 @@
 """The supervisor's voice: it never blocks, and what heart missed is sent later."""
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,3 +179,20 @@ def test_too_large_a_datagram_and_one_with_too_many_descriptors_come_empty(ear: 
         for fd in datagram.fds:
             os.close(fd)
     assert receive(ear.inbox) is None
+
+
+def test_what_cannot_be_said_for_want_of_descriptors_is_said_later(
+    ear: Ear, notifier: Notifier
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        notifier.watchdog()
+        notifier.ready()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert ear.hear() == []
+    notifier.watchdog()
+    assert ear.hear() == [({"READY": "1"}, 0), ({"WATCHDOG": "1"}, 0)]
