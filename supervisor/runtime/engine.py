@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from osupervisor.supervisor.core.call import Asker
 from osupervisor.supervisor.core.core import Core
 from osupervisor.supervisor.core.lease import Brain
-from osupervisor.supervisor.core.outbox import Action
+from osupervisor.supervisor.core.outbox import Action, KeepDeadLetter
 from osupervisor.supervisor.runtime.clock import LogClock
 from osupervisor.supervisor.runtime.disk import Disk
 from osupervisor.wal.errors import AppendFailed
@@ -100,6 +100,8 @@ class Engine:
         core = self.core
         core.at(self.clock.now_us())
         while records := core.turn():
+            if core.out.actions:
+                self._keep_letters()
             self._append(records)
         if core.out.actions:
             actions, core.out.actions = core.out.actions, []
@@ -130,6 +132,15 @@ class Engine:
             if brain.records:
                 brain.frame_records()
                 self._send(brain)
+
+    def _keep_letters(self) -> None:
+        """Dead letters, before the verdicts that they belong to."""
+        out = self.core.out
+        letters = [action for action in out.actions if isinstance(action, KeepDeadLetter)]
+        if letters:
+            out.actions = [each for each in out.actions if not isinstance(each, KeepDeadLetter)]
+            for letter in letters:
+                self._act(letter)
 
     def _append(self, records: list[bytes]) -> None:
         log = self.core.context.log
