@@ -142,12 +142,17 @@ class Connection:
                 self._take_request(event)
         if taken:
             engine.event(taken)
-        if not session.pending_bytes:
-            self.half_since_s = 0.0
-        elif events or not self.half_since_s:
-            self.half_since_s = time.monotonic()
+        if self._reading:
+            self._look_for_half(anew=bool(events))
         if session.closing:
             self._end()
+
+    def _look_for_half(self, *, anew: bool) -> None:
+        """`anew`: what is there now has begun to come just now."""
+        if not self._session.pending_bytes:
+            self.half_since_s = 0.0
+        elif anew or not self.half_since_s:
+            self.half_since_s = time.monotonic()
 
     def _take_call(self, call: Call) -> None:
         serving = self._serving
@@ -239,11 +244,13 @@ class Connection:
     def _read_on(self) -> None:
         if not self._reading and self.open:
             self._reading = True
+            self._look_for_half(anew=True)
             self._serving.loop.add_reader(self._sock.fileno(), self._readable)
 
     def _read_off(self) -> None:
         if self._reading:
             self._reading = False
+            self.half_since_s = 0.0  # it is we who keep the other half from coming
             self._serving.loop.remove_reader(self._sock.fileno())
 
     def close(self) -> None:

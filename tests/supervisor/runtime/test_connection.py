@@ -12,7 +12,12 @@ from osupervisor.bridge.errors import ProtocolError, RemoteProtocolError, Unavai
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, FrameDecoder
 from osupervisor.bridge.messages import Response, parse, request
 from osupervisor.supervisor.core.call import Call as CoreCall
-from osupervisor.supervisor.runtime.connection import Connection, Handler, Serving
+from osupervisor.supervisor.runtime.connection import (
+    UNREAD_BYTES,
+    Connection,
+    Handler,
+    Serving,
+)
 from osupervisor.supervisor.runtime.engine import Engine
 
 ENGINE = cast(Engine, None)
@@ -51,27 +56,38 @@ class Peer:
 
     def ask(self, data: bytes) -> Response:
         self.socket.sendall(data)
-        self.loop.call_soon(self.loop.stop)
-        self.loop.run_forever()
+        turn(self.loop)
         (body,) = FrameDecoder().feed(self.socket.recv(65_536))
         answer = parse(body)
         assert isinstance(answer, Response)
         return answer
 
 
+def turn(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop do what can be done now."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
 @pytest.fixture
-def peer() -> Generator[Peer]:
+def loop() -> Generator[asyncio.AbstractEventLoop]:
+    """One in which nothing may fail."""
+    made = asyncio.new_event_loop()
+    faults: list[object] = []
+    made.set_exception_handler(lambda _, context: faults.append(context))
+    yield made
+    made.close()
+    assert not faults
+
+
+@pytest.fixture
+def peer(loop: asyncio.AbstractEventLoop) -> Generator[Peer]:
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    loop = asyncio.new_event_loop()
-    faults: list[object] = []
-    loop.set_exception_handler(lambda _, context: faults.append(context))
     connection = Connection(ours, Serving(ENGINE, loop, HANDLERS, 2**20), lambda _: None)
     yield Peer(theirs, loop, connection)
     connection.close()
     theirs.close()
-    loop.close()
-    assert not faults
 
 
 @pytest.mark.parametrize("method", ["system.status", "system.tree", "system.wal", "system.stop"])
@@ -147,3 +163,23 @@ def test_a_frame_that_comes_in_drops_is_as_old_as_its_first(peer: Peer) -> None:
     assert another_s > begun_s
     assert since_s(ping[5:]) == 0.0
     assert since_s(ping) == 0.0
+
+
+def test_half_a_frame_is_not_waited_for_while_its_peer_is_not_read_from(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """It is we who keep the other half from coming."""
+    ours, theirs = socket.socketpair()
+    handlers: dict[str, Handler] = {"system.tree": lambda _: b"x" * 4 * UNREAD_BYTES}
+    connection = Connection(ours, Serving(ENGINE, loop, handlers, 2**30), lambda _: None)
+    theirs.sendall(request(1, "system.tree", []) + b"\0\0")
+    turn(loop)
+    assert connection.half_since_s == 0.0
+    theirs.setblocking(False)
+    read = 0
+    while read <= 4 * UNREAD_BYTES:
+        read += len(theirs.recv(2**20))
+        turn(loop)
+    assert connection.half_since_s > 0.0, "it is read from again"
+    connection.close()
+    theirs.close()
