@@ -7,6 +7,7 @@ Everything that waits for the disk runs in a thread of its own. One checkpoint a
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -136,12 +137,15 @@ class Vault:
         self._asked_s = None
         if self._running is not None:
             return None
-        try:
-            state_fd = self.store.begin(begun.lsn)
-            read_end, write_end = os.pipe2(os.O_CLOEXEC)
-        except (OSError, VaultStoreError) as error:
-            self._fail(str(error))
-            return None
+        with contextlib.ExitStack() as undo:
+            try:
+                state_fd = self.store.begin(begun.lsn)
+                undo.callback(os.close, state_fd)
+                read_end, write_end = os.pipe2(os.O_CLOEXEC)
+            except (OSError, VaultStoreError) as error:
+                self._fail(str(error))
+                return None
+            undo.pop_all()
         os.set_blocking(read_end, False)
         self._running = Running(begun, read_end, time.monotonic())
         self._loop.add_reader(read_end, self._readable)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +123,26 @@ def test_log_that_an_earlier_supervisor_wrote_counts(tmp_path: Path) -> None:
         assert not asked
         made.tick(100, LSN + 9)
         assert len(asked) == 1
+        made.close()
+
+    asyncio.run(run())
+
+
+def test_a_begin_without_descriptors_leaves_none_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_flags: int) -> tuple[int, int]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def run() -> None:
+        said: list[str] = []
+        made = vault(tmp_path, SlowLog(), said.append)
+        before = open_files()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pipe2", fail)
+            assert made.begin(BeginCheckpoint(1, LSN, 1, b"control")) is None
+        assert said and open_files() == before
+        os.close(begin(made))
         made.close()
 
     asyncio.run(run())
