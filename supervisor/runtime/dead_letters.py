@@ -140,6 +140,9 @@ class DeadLetters:
             os.close(descriptor)
 
     def _prune(self) -> None:
+        """The letters are read only where there are too many: each may have 20 MB."""
+        if sum(1 for _ in self._folder.glob("*.json")) <= self._kept:
+            return
         letters = self.ls()
         for letter in letters[: max(0, len(letters) - self._kept)]:
             with contextlib.suppress(FileNotFoundError):

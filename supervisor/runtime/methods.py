@@ -13,6 +13,7 @@ from osupervisor.supervisor.runtime.chaos import Chaos
 from osupervisor.supervisor.runtime.connection import Handler
 from osupervisor.supervisor.runtime.dead_letters import (
     DeadLetters,
+    Letter,
     NoSuchLetterError,
     params_of,
 )
@@ -22,6 +23,8 @@ from osupervisor.supervisor.runtime.vault import CheckpointFailed, Vault
 from osupervisor.wal.checksum import crc32
 
 T = TypeVar("T")
+REQUESTS_BYTES_MAX = FRAME_BYTES_MAX // 2
+"""Of a list of dead letters: each has a few hundred bytes beside its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ def _checkpoints(parts: Parts) -> object:
 def _dead_letter(parts: Parts, params: list[object]) -> object:
     match params:
         case ["ls"]:
-            return parts.letters.ls()
+            return _in_short(parts.letters.ls())
         case ["show", str(letter)]:
             return _letter(lambda: parts.letters.show(letter))
         case ["drop", str(letter)]:
@@ -130,6 +133,13 @@ def _dead_letter(parts: Parts, params: list[object]) -> object:
                 f"system.deadletter {params!r:.100}",
                 'params are ["ls"], ["show", id], ["retry", id] or ["drop", id]',
             )
+
+
+def _in_short(letters: list[Letter]) -> list[Letter]:
+    """Without their requests, where these are too long for one answer."""
+    if sum(len(str(letter.get("request"))) for letter in letters) <= REQUESTS_BYTES_MAX:
+        return letters
+    return [{**letter, "request": None} for letter in letters]
 
 
 def _letter(ask: Callable[[], T]) -> T:
