@@ -254,7 +254,7 @@ class Brains:
                 self._engine.core.fenced(brain, lsn)
                 process.leads = process.leads and brain not in self._engine.core.brains
             case "spawned", [int(child), int(pid)]:
-                self.spawned(child, pid)
+                self._told(brain, child, pid)
             case "damaged", [report]:
                 self._events.brain_damaged(process, _map(report))
             case _:
@@ -312,6 +312,14 @@ class Brains:
             process.ready = True
             self._events.brain_ready(process)
             self.refill_soon()
+
+    def _told(self, parent: int, brain: int, pid: int) -> None:
+        """One brain says of another which process it is: only of one that nobody knows yet."""
+        process = self.by_id.get(brain)
+        if process is not None and process.pid not in (0, pid):
+            self.broken(parent, f"its port said that brain {brain} is process {pid}")
+        else:
+            self.spawned(brain, pid)
 
     def spawned(self, brain: int, pid: int) -> None:
         """A fork tells which process the new brain is."""

@@ -301,6 +301,17 @@ def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start)
     assert "log.damaged" not in (service.data / "logs" / "supervisor.log").read_text()
 
 
+def test_a_brain_that_names_anothers_process_harms_itself_alone(start: Start) -> None:
+    service = start()
+    primary = service.pid("primary")
+    standby = service.pid("standby")
+    lie = _frame([2, "spawned", [service.status()["standby"]["id"], primary]])
+    service.client.call("garble", str(service.folder / "garbled"), lie)
+    assert service.client.call("add", "x", 1) == 1
+    wait_for(lambda: service.pid("primary") != primary, "another primary")
+    assert service.pid("primary") == standby
+
+
 def test_a_primary_that_breaks_the_protocol_is_reported_as_one(start: Start) -> None:
     """It has no lease any more when it is ended for that."""
     service = start()
