@@ -402,3 +402,18 @@ def test_who_follows_on_a_call_that_ran_too_long_does_not_get_its_timeout(start:
     behind = service.client.pipeline().call("nap", 1.0)
     assert behind.result() == "slept"
     assert late.done
+
+
+def test_a_call_whose_brain_is_hung_on_command_is_executed_by_the_next(start: Start) -> None:
+    """Chaos is blamed on nobody, also where it comes in the midst of an op."""
+    service = start('[op]\ntimeout_s = "1s"\n')
+    primary = service.pid("primary")
+    with Client(service.data) as client:  # without a time of its own, which bounds the wait as well
+        assert client.ping() == "pong"
+        pipeline = client.pipeline()
+        nap = pipeline.call("nap", 0.7)
+        pipeline.flush()
+        wait_for(lambda: service.status()["in_flight"], "the nap")
+        service.client.request("system.chaos", ["hang", "primary"])
+        assert nap.result() == "slept"
+    assert service.pid("primary") != primary
