@@ -154,6 +154,10 @@ class Core:
         """The call that this brain has executed for too long, if it has."""
         return deaths.overdue(self.context, brain, cell, running_us)
 
+    def owed(self, brain: int, cell: int) -> tuple[int, int] | None:
+        """The answer that this brain owes, while its cell makes no sense. See deaths.owed."""
+        return deaths.owed(self.context, brain, cell)
+
     # --- the log
 
     def turn(self) -> list[bytes]:

@@ -92,6 +92,19 @@ def _strike(context: Context, calls: list[Call], suspect: Call) -> None:
         verdict.quarantine(context, suspect)
 
 
+def owed(context: Context, brain: int, cell: int) -> tuple[int, int] | None:
+    """Epoch and n of the answer that the primary owes next, while its cell names nothing that it
+    was given. None: the cell says what it does, or it owes none."""
+    lease = context.lease
+    holder = lease.primary
+    if holder is None or holder.id != brain or not lease.inflight:
+        return None
+    for call in lease.inflight:
+        if call.n == cell:
+            return None
+    return lease.epoch, lease.inflight[0].n
+
+
 def overdue(context: Context, brain: int, cell: int, running_us: int) -> Call | None:
     """The call that the primary executes beyond its time, if there is one."""
     lease = context.lease

@@ -1,6 +1,8 @@
 """The health monitor: what the brains do, seen from outside.
 
 deadline   the primary executes one call for longer than it may: traceback, kill, `Timeout`
+nonsense   the primary has owed the same answer for longer than that and `silence_s`, and what its
+           memory shows names no call that it was given: it wrote over it. Traceback, kill
 silence    no call runs and neither the loop nor the timer beats for `silence_s`, after what it
            waited for a CPU and how late we looked ourselves is taken off: traceback, kill
 ping       `kernel.ping` over the port each second; unanswered while a call runs is no fault
@@ -53,6 +55,10 @@ class Silence:
     waited_s: float = 0.0
     unheard_s: float = 0.0
     """How long it has waited for us since a ping that it must have answered."""
+    owed: tuple[int, int] | None = None
+    """The answer that it owes while its cell makes no sense."""
+    owed_s: float = 0.0
+    """For how long."""
 
 
 class Health:
@@ -138,7 +144,7 @@ class Health:
         for process in list(self._brains.by_id.values()):
             if process.gone or not process.ready:
                 continue
-            self._check_deadline(process)
+            self._check_deadline(process, passed)
             if not process.gone:
                 self._check_silence(process, passed)
                 self._check_port(process, passed)
@@ -147,17 +153,35 @@ class Health:
             self._sampled_s = now
             self._sample()
 
-    def _check_deadline(self, process: BrainProcess) -> None:
+    def _check_deadline(self, process: BrainProcess, passed_s: float) -> None:
         cell, since_ns = process.reader.cell()
+        running_us = (time.monotonic_ns() - since_ns) // 1000
+        if running_us < 0:  # a time to come is nonsense, and so is the rest
+            cell = 0
+        self._check_sense(process, cell, passed_s)
         if cell == 0 or process.killed is not None:
             return
-        running_us = (time.monotonic_ns() - since_ns) // 1000
         call = self._engine.core.overdue(process.id, cell, running_us)
         if call is not None and is_stopped(process.pid):  # that blames no request
             self._end(process, Verdict("it was stopped by a signal"))
         elif call is not None:
             reason = f"{call.op} ran for {running_us / 1e6:.1f} s"
             self._end(process, Verdict(reason, hung_n=cell))
+
+    def _check_sense(self, process: BrainProcess, cell: int, passed_s: float) -> None:
+        silence = self._silences.setdefault(process.id, Silence())
+        core = self._engine.core
+        owed = core.owed(process.id, cell)
+        if owed is None or owed != silence.owed:
+            silence.owed, silence.owed_s = owed, 0.0
+            return
+        silence.owed_s += passed_s
+        limit_s = core.context.limits.op_timeout_us / 1e6 + self._settings.silence_s
+        if silence.owed_s > limit_s and process.killed is None:
+            reason = (
+                f"it has owed an answer for {silence.owed_s:.1f} s, and shows no op that it runs"
+            )
+            self._end(process, Verdict(reason, own_fault=True))
 
     def _check_silence(self, process: BrainProcess, passed_s: float) -> None:
         silence = self._silences.setdefault(process.id, Silence())

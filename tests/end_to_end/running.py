@@ -126,6 +126,12 @@ class Ledger(Brain):
         return found
 
     @op
+    def scribble_and_spin(self) -> None:
+        """And nothing tells any more what it does."""
+        self.scribble()
+        self.spin()
+
+    @op
     def close_everything(self) -> None:
         """Its own end it can execute to; its brain can say nothing more."""
         os.closerange(3, 256)

@@ -276,6 +276,16 @@ def test_a_brain_that_scribbles_over_shared_memory_harms_itself_alone(start: Sta
     assert service.pid("supervisor") == supervisor
 
 
+def test_a_brain_that_scribbles_and_then_hangs_is_replaced(start: Start) -> None:
+    """Neither the op that it runs nor since when can be read from its memory any more."""
+    service = start('[op]\ntimeout_s = "300ms"\n[health]\nsuspicion_s = 0.3\nsilence_s = 0.5\n')
+    supervisor = service.pid("supervisor")
+    with pytest.raises(Quarantined):
+        service.client.call("scribble_and_spin")
+    assert service.client.call("add", "x", 1) == 1
+    assert service.pid("supervisor") == supervisor
+
+
 def test_a_brain_that_breaks_the_ports_protocol_harms_itself_alone(start: Start) -> None:
     service = start()
     supervisor = service.pid("supervisor")
