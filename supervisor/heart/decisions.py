@@ -6,6 +6,7 @@
 | -        | adopt                                | starting | -                                 |
 | starting | READY=1                              | ready    | Tell                              |
 | starting | no READY=1 in time                   | ending   | Send SIGABRT                      |
+| starting | WATCHDOG=1, and then none in time    | ending   | Send SIGABRT                      |
 | ready    | WATCHDOG=1                           | ready    | Tell                              |
 | ready    | no WATCHDOG=1 in time, or `trigger`  | ending   | Send SIGABRT                      |
 | ready    | a while later, spares wanted         | ready    | StartSpare                        |
@@ -76,6 +77,7 @@ class Decisions:
         self.status = ""  # the last STATUS of the living supervisor
         self._limits = limits
         self._deadline: float | None = None  # of the phase: ready, watchdog, kill, end of the wait
+        self._beat_by: float | None = None  # of a start whose loop turns: before that it is busy
         self._ready_at: float | None = None
         self._forgiven = False
         self._stopping = False
@@ -96,8 +98,8 @@ class Decisions:
 
     def due(self) -> float | None:
         """When `tick` is wanted next; None: not before something happens."""
-        times = [time for time in (self._deadline, self._spare_at) if time is not None]
-        return min(times, default=None)
+        times = (self._deadline, self._beat_by, self._spare_at)
+        return min((time for time in times if time is not None), default=None)
 
     def told(self, now: float, fields: Mapping[str, str]) -> list[Action]:
         """The supervisor sent a notification; who it came from has been checked."""
@@ -123,7 +125,7 @@ class Decisions:
         """The supervisor is dead: exit status, minus the signal, or None where nobody knows."""
         assert self.phase in ALIVE, self.phase
         was_ready_at, self._ready_at = self._ready_at, None
-        self._deadline = None
+        self._deadline = self._beat_by = None
         if self._stopping:
             return self._finish(Exit(0))
         if self._refused or status == REFUSED:
@@ -168,9 +170,22 @@ class Decisions:
             self._spare_at = None
             self._spare_alive = True
             actions.append(StartSpare())
+        if self._beat_by is not None and now >= self._beat_by:
+            return actions + self._miss_beat(now, now - self._beat_by)
         if self._deadline is None or now < self._deadline:
             return actions
         return actions + self._expire(now, now - self._deadline)
+
+    def _miss_beat(self, now: float, late_s: float) -> list[Action]:
+        """Of a supervisor that is starting."""
+        if late_s > LATE_S and not self._forgiven:
+            self._forgiven = True
+            self._beat_by = now + self._limits.watchdog_s
+            return [Say("warning", f"heart itself was {late_s:.1f} s late")]
+        return self._abort(now, self._no_sign_of_life())
+
+    def _no_sign_of_life(self) -> str:
+        return f"the supervisor gave no sign of life for {self._limits.watchdog_s:g} s"
 
     def _expire(self, now: float, late_s: float) -> list[Action]:
         match self.phase:
@@ -184,8 +199,7 @@ class Decisions:
                 limit_s = self._limits.ready_timeout_s
                 return self._abort(now, f"the supervisor was not ready after {limit_s:g} s")
             case Phase.READY:
-                limit_s = self._limits.watchdog_s
-                return self._abort(now, f"the supervisor gave no sign of life for {limit_s:g} s")
+                return self._abort(now, self._no_sign_of_life())
             case Phase.ENDING:
                 self._deadline = None
                 return [Say("warning", "the supervisor doesn't end: killing"), Send(signal.SIGKILL)]
@@ -207,20 +221,20 @@ class Decisions:
         self._ready_at = None
         self._refused = False
         self._forgiven = False
-        self._spare_at = None
+        self._beat_by = self._spare_at = None
         limit_s = self._limits.ready_timeout_s
         self._deadline = now + limit_s if limit_s else None
 
     def _enter_ending(self, deadline: float) -> None:
         self.phase = Phase.ENDING
         self._deadline = deadline
-        self._spare_at = None
+        self._beat_by = self._spare_at = None
 
     def _become_ready(self, now: float) -> list[Action]:
         if self.phase is not Phase.STARTING:
             return []
         self.phase = Phase.READY
-        self._ready_at = now
+        self._ready_at, self._beat_by = now, None
         self._restart_watchdog(now)
         self._spare_failures = 0
         if not self._spare_alive:
@@ -242,6 +256,8 @@ class Decisions:
             return self._abort(now, "the supervisor asked to be killed")
         if self.phase is Phase.READY and value == "1":
             self._restart_watchdog(now)
+        if self.phase is Phase.STARTING and value == "1" and self._limits.watchdog_s:
+            self._beat_by = now + self._limits.watchdog_s
         return [Tell({"WATCHDOG": "1"})] if value == "1" else []
 
     def _extend(self, now: float, extension_s: float) -> None:
@@ -268,7 +284,7 @@ class Decisions:
 
     def _finish(self, exit_action: Exit) -> list[Action]:
         self.phase = Phase.ENDED
-        self._deadline = self._spare_at = None
+        self._deadline = self._beat_by = self._spare_at = None
         return [exit_action]
 
 

@@ -57,6 +57,28 @@ def test_a_start_that_asks_for_more_time_gets_it() -> None:
     assert quiet(decisions.tick(150.5)) == [Send(signal.SIGKILL)]
 
 
+def test_a_start_that_gave_signs_of_life_must_go_on_to_do_so() -> None:
+    """A supervisor that is stopped before anybody serves is no reason to wait for a long start."""
+    decisions = started()
+    assert decisions.tick(20.0) == []  # busy with the log: its loop does not turn yet
+    for second in (20, 29, 38):
+        assert decisions.tick(float(second)) == []
+        assert quiet(decisions.told(float(second), BEAT)) == [Tell(BEAT)]
+    assert decisions.due() == 48
+    assert quiet(decisions.tick(48.0)) == [Send(signal.SIGABRT)]
+    assert quiet(decisions.ended(48.1, -6, 0.0)) == [Start(spare=False)]
+    assert decisions.tick(70.0) == []
+
+
+def test_a_heart_that_was_late_forgives_a_start_as_well() -> None:
+    decisions = started()
+    decisions.told(1.0, BEAT)
+    assert quiet(decisions.tick(11.0 + LATE_S + 1)) == []
+    assert decisions.due() == 11.0 + LATE_S + 1 + 10
+    decisions.told(13.0, READY)
+    assert decisions.due() == 23
+
+
 def test_a_supervisor_that_gives_no_sign_of_life_is_killed() -> None:
     decisions = ready()
     for second in range(1, 100, 5):
