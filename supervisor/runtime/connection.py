@@ -31,7 +31,7 @@ from osupervisor.bridge.errors import (
 from osupervisor.bridge.frames import FRAME_BYTES_MAX
 from osupervisor.bridge.messages import Request
 from osupervisor.bridge.methods import BRAIN_STATE
-from osupervisor.bridge.session import Refusal, Session
+from osupervisor.bridge.session import Refusal, Session, State
 from osupervisor.supervisor.core.call import Call as CoreCall
 from osupervisor.supervisor.core.call import Waiter
 from osupervisor.supervisor.core.key import encode as encode_key
@@ -44,6 +44,8 @@ OUTCOME_BYTES_MAX: Final = FRAME_BYTES_MAX - 16
 """What stands before it in an answer has 11 bytes at most."""
 UNREAD_BYTES: Final = 1024 * 1024
 """With more unsent than this the peer is not read from: it reads first."""
+
+_NEW: Final = State.NEW  # Looking up an enum's member costs as much as a comparison.
 
 Handler = Callable[[list[object]], "object | Awaitable[object]"]
 
@@ -82,7 +84,7 @@ class Connection:
         self._reading = False
         self.open = True
         self.half_since_s = 0.0
-        """Since when a part of a frame is there, or earlier; 0: none is."""
+        """Since when a part of a frame is there, or earlier, or the token is waited for; 0: neither."""
         self.tasks: set[asyncio.Task[None]] = set()
         self._read_on()
 
@@ -148,8 +150,11 @@ class Connection:
             self._end()
 
     def _look_for_half(self, *, anew: bool) -> None:
-        """`anew`: what is there now has begun to come just now."""
-        if not self._session.pending_bytes:
+        """`anew`: what is there now has begun to come just now. A stranger has so long for all of
+        his token, whatever he sends of it."""
+        if self._session.state is _NEW:
+            self.half_since_s = self.half_since_s or time.monotonic()
+        elif not self._session.pending_bytes:
             self.half_since_s = 0.0
         elif anew or not self.half_since_s:
             self.half_since_s = time.monotonic()

@@ -6,8 +6,10 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from osupervisor.bridge.messages import request
 from osupervisor.supervisor.runtime import listener
 from osupervisor.supervisor.runtime.connection import Serving
+from osupervisor.supervisor.runtime.engine import Engine
 from osupervisor.supervisor.runtime.listener import Listener
 
 
@@ -59,6 +61,34 @@ def test_a_pause_for_want_of_descriptors_does_not_outlast_a_stop() -> None:
             assert not loop.remove_reader(sock.fileno()), "it accepts again"
             listening.start()
             await _tried(sock, 4)
+            listening.close()
+
+    asyncio.run(run())
+
+
+def test_who_never_shows_the_token_takes_no_place_for_long() -> None:
+    """Strangers could have all places else, and nobody would be let in."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        serving = Serving(cast("Engine", None), loop, {"kernel.hello": lambda _: {}}, 2**20)
+        with socket.socket() as sock, socket.socket() as stranger, socket.socket() as friend:
+            sock.bind(("127.0.0.1", 0))
+            sock.listen()
+            listening = Listener(
+                [sock], serving, connections_max=2, frame_timeout_s=0.0, token="s3cret"
+            )
+            listening.start()
+            for peer in (stranger, friend):
+                peer.connect(sock.getsockname())
+            friend.sendall(request(0, "kernel.hello", [{"token": "s3cret"}]))
+            friend.setblocking(False)
+            while not await loop.sock_recv(friend, 4096):
+                pass
+            listening.sweep()
+            assert [each.open for each in listening.connections] == [True]
+            stranger.setblocking(False)
+            assert await loop.sock_recv(stranger, 4096) == b"", "he is gone"
             listening.close()
 
     asyncio.run(run())
