@@ -72,6 +72,8 @@ class Life:
     executor: Executor
     follower: Follower
     mirror: HotMirror
+    forks: int = 0
+    """So many were made, here and by those that this process descends from."""
 
 
 class RunLoop:
@@ -89,7 +91,7 @@ class RunLoop:
         self._births: list[tuple[Any, Between]] = []
         """Followers asked for, by id, of which it is not known yet whether they could be made. Nil
         for those of a dead supervisor: the next one counts its brains anew."""
-        self._forks = 0
+        self._life = life
         self._port = Port(socket.socket(fileno=port_fd))
         self._line = Line(socket.socket(fileno=line_fd))
         self._hot = HotWriter(hot_fd)
@@ -235,9 +237,7 @@ class RunLoop:
             return  # called off: there is no file to write
         file_fd, pipe_fd = descriptors
         self._port.flush()
-        self._forks += 1
-        if self._lease is None or self._forks % fork.FORKS_PER_THAW == 0:
-            fork.thaw()
+        self._count_fork(thaws=self._lease is None)
         tree = self._executor.tree
         try:
             pid = fork.fork_child(
@@ -257,6 +257,7 @@ class RunLoop:
         if not descriptors:
             return  # called off: there is nothing that a follower could be born with
         self._port.flush()
+        self._count_fork(thaws=False)
         try:
             between = fork.fork_grandchild(descriptors)
         except OSError as error:
@@ -268,6 +269,13 @@ class RunLoop:
                 raise Birth(brain_id, self._follower, descriptors)
             self._births.append((brain_id, between))
         close_all(descriptors)
+
+    def _count_fork(self, *, thaws: bool) -> None:
+        """`thaws`: there is time to. Else it is done in time: each fork freezes all that there is,
+        and what is taken out of the state then would stay for good."""
+        self._life.forks += 1
+        if thaws or self._life.forks % fork.FORKS_PER_THAW == 0:
+            fork.thaw()
 
     def _tell_births(self) -> None:
         """Say which process a follower is, as soon as that is known."""

@@ -1,5 +1,6 @@
 """Brains that the tests run in real processes."""
 
+import gc
 import logging
 import os
 import sys
@@ -76,6 +77,12 @@ class Counter(Brain):
             return real()
 
         os.fork = fork
+
+    @op
+    def nest(self, count: int) -> int:
+        """So many containers, in place of those before; what the collector leaves alone, so far."""
+        self.state["nest"] = [{"inner": [1]} for _ in range(count)]
+        return gc.get_freeze_count()
 
     @op
     def sleep(self, seconds: float) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from osupervisor.brain import fork
 from osupervisor.bridge import line as bridge_line
 from osupervisor.bridge import port_messages
 from osupervisor.vault_store.futex import wait_for_death
@@ -259,6 +260,21 @@ def test_primary_whose_checkpoint_cannot_be_forked_serves_on(tmp_path: Path) -> 
         assert primary.ping()["lsn"] == log.lsn
         assert "could not be forked" in primary.printed()
         assert primary.do(log, "add", "hits").result == 7
+
+
+def test_what_the_forks_of_a_primary_freeze_is_collected_in_time() -> None:
+    """Each freezes the state of its moment, of which nothing is there any more at the next."""
+    with nursery(private=True) as nest:
+        log = Log()
+        primary = served(nest, log)
+        count = 2_000
+        frozen = [primary.do(log, "nest", count).result]
+        for number in range(2 * fork.FORKS_PER_THAW):
+            spawn(nest, primary, f"child {number}")
+            frozen.append(primary.do(log, "nest", count).result)
+        each = 2 * count
+        assert frozen[1] - frozen[0] >= each
+        assert max(frozen) - frozen[0] < 1.5 * fork.FORKS_PER_THAW * each
 
 
 def test_spawn_without_descriptors_is_called_off() -> None:
