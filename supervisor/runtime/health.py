@@ -239,9 +239,10 @@ class Health:
         for process in list(self._brains.by_id.values()):
             if process.pid and not process.gone:
                 self._sample_one(process)
-        for brain in [brain for brain in self.samples if brain not in self._brains.by_id]:
+        for brain in self.samples.keys() - self._brains.by_id.keys():
             del self.samples[brain]
-            self._silences.pop(brain, None)
+        for brain in self._silences.keys() - self._brains.by_id.keys():
+            del self._silences[brain]
 
     def _sample_one(self, process: BrainProcess) -> None:
         with contextlib.suppress(psutil.Error, OSError):  # it ended; no descriptor is left
