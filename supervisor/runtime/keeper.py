@@ -129,9 +129,18 @@ class Keeper:
             finally:
                 os.close(output)
         self.nursery = Nursery(started, self._loop, self)
+        timeout_s = self._settings.heart.start_timeout_s
+        self._loop.call_later(timeout_s, self._check_imported, self.nursery)
         self._init = init
         init.ready()
         return self.nursery
+
+    def _check_imported(self, nursery: Nursery) -> None:
+        """Code whose import comes to no end, neither good nor bad, is tried again. Heart limits
+        the time of a start; beside brains that live on nobody else would."""
+        if nursery is self.nursery and not nursery.spoke:
+            self._say("error", "nursery.silent", pid=nursery.pid)
+            nursery.kill()
 
     def _open_output(self) -> int:
         logs = self._settings.logs

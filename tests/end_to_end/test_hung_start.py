@@ -63,3 +63,30 @@ def test_a_nursery_that_forks_nobody_is_replaced(start: Start) -> None:
     assert service.client.put("b") == 2
     assert nursery(service) != hung
     assert [row for row in service.log() if row["message"] == "nursery.silent"]
+
+
+HANGS = """
+import os, threading
+if os.path.exists({flag!r}):
+    open({flag!r} + ".met", "w").close()
+    threading.Event().wait()
+"""
+
+
+def test_a_nursery_whose_import_never_ends_is_replaced(start: Start) -> None:
+    """The code may wait for a network; it is tried again, as code that fails is."""
+    service = start('[heart]\nstart_timeout_s = "10s"\n')
+    service.client.put("a")
+    both = {service.pid("primary"), service.pid("standby")}
+    flag = service.folder / "hang"
+    flag.touch()
+    code = service.folder / "brain.py"
+    code.write_text(HANGS.format(flag=str(flag)) + code.read_text())
+    service.kill("supervisor")
+    wait_for(flag.with_suffix(".met").exists, "an import that hangs")
+    flag.unlink()
+    hung = nursery(service)
+    for brain in both:
+        os.kill(brain, signal.SIGKILL)
+    assert service.client.put("b") == 2
+    assert nursery(service) != hung
