@@ -84,7 +84,7 @@ class Connection:
         self._reading = False
         self.open = True
         self.half_since_s = 0.0
-        """Since when a part of a frame is there, or earlier, or the token is waited for; 0: neither."""
+        """Since when a part of a frame is there, or earlier, or a token is due; 0: neither."""
         self.tasks: set[asyncio.Task[None]] = set()
         self._read_on()
 
