@@ -1,13 +1,13 @@
 """`osupervisor config check`: everything that is wrong with the settings, and nothing started."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from osupervisor.config.errors import SettingsError
+from osupervisor.config.errors import SettingsError, shown
 from osupervisor.config.load import Loaded, ProfileName, load_with_provenance
 from osupervisor.config.settings import Settings
-from osupervisor.config.target import parse_target
 from osupervisor.config.token_file import read_token
 
 
@@ -54,10 +54,11 @@ def _bad_files(settings: Settings) -> list[SettingsError]:
             read_token(Path(settings.listen.token_file))
         except SettingsError as error:
             errors.append(error)
-    target = parse_target(settings.target) if settings.target else None
-    if target is not None and target.file and not Path(target.file).is_file():
-        hint = f'create it with a class {target.name}(Brain), or correct "target"'
-        errors.append(SettingsError(target.file, "target", "no such file", "a Python file", hint))
+    errors += _not_utf8({"root": settings.root, "target": settings.target, "data": settings.data})
+    place, _, name = settings.target.rpartition(":")
+    if os.path.isabs(place) and not Path(place).is_file():  # a file's path is whole by now
+        hint = f'create it with a class {name}(Brain), or correct "target"'
+        errors.append(SettingsError(place, "target", "no such file", "a Python file", hint))
     if not Path(settings.root).is_dir():
         hint = "create it, or correct the path"
         errors.append(SettingsError(settings.root, "root", "no such folder", "a folder", hint))
@@ -65,3 +66,11 @@ def _bad_files(settings: Settings) -> list[SettingsError]:
         hint = "name another place, or move that file away"
         errors.append(SettingsError(settings.data, "data", "a file", "a folder, or nothing", hint))
     return errors
+
+
+def _not_utf8(paths: Mapping[str, str]) -> Iterator[SettingsError]:
+    """What is written is looked at when it is read; this is of the folder that it stands in."""
+    for key, path in paths.items():
+        if any("\ud800" <= char <= "\udfff" for char in path):
+            hint = "give the folder another name, or name another one"
+            yield SettingsError(shown(path), key, "a name that is no UTF-8", "one in UTF-8", hint)

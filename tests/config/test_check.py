@@ -1,6 +1,7 @@
 """`osupervisor config check`."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,24 @@ def test_a_good_file_has_no_errors(service: Path) -> None:
     assert (report.errors, report.warnings) == ((), ())
     assert report.loaded is not None and report.loaded.settings.data == str(service / "data")
     assert report.as_dict()["ok"] is True
+
+
+@pytest.mark.parametrize("name", ["no\u00a0break", "li\nne", "\U0001f469\u200d\U0001f4bb"])
+def test_the_folder_may_have_any_name(service: Path, name: str) -> None:
+    """What isn't printable is refused where it is written, and a folder is there already."""
+    folder = service.rename(service.with_name(name))
+    report = checked(folder)
+    assert report.errors == () and report.loaded is not None
+    assert report.loaded.settings.target == f"{folder}/brain.py:Counter"
+    (folder / "brain.py").unlink()
+    assert [one.key for one in checked(folder).errors] == ["target"]
+
+
+def test_a_folder_whose_name_is_no_utf8_is_refused(service: Path) -> None:
+    folder = service.rename(service.with_name(os.fsdecode(b"\xff")))
+    found = checked(folder).errors
+    assert [one.key for one in found] == ["root", "target", "data"]
+    assert "no UTF-8" in str(found[0]) and str(found[0]).isascii()
 
 
 def test_warnings_are_no_errors(service: Path) -> None:

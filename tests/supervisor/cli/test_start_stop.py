@@ -12,7 +12,16 @@ import pytest
 from osupervisor.supervisor.cli.processes import family
 from osupervisor.supervisor.heart import pid_file
 from osupervisor.wal.lock import DirectoryLock
-from tests.supervisor.cli.command import BRAIN, PATIENCE_S, SCRIPT, Cli, run_script, start, wait_for
+from tests.supervisor.cli.command import (
+    BRAIN,
+    PATIENCE_S,
+    SCRIPT,
+    Cli,
+    run_script,
+    start,
+    wait_for,
+    write_brain,
+)
 
 DIES_LATER = "os.register_at_fork(after_in_child=die)\n"
 """In each brain that is forked."""
@@ -326,3 +335,19 @@ def test_what_is_set_counts_where_no_flag_of_its_own_is_given(cli: Cli) -> None:
     assert restarted.returncode == 0, restarted.stderr
     assert cli.ok("call", "get", "hits", "--data", elsewhere) == "3\n"
     assert not (cli.folder / "data").exists()
+
+
+def test_a_service_may_stand_in_a_folder_of_any_name(cli: Cli) -> None:
+    cli.folder = cli.folder / "no\u00a0break \U0001f469\u200d\U0001f4bb"
+    write_brain(cli.folder)
+    started = start(cli.folder)
+    assert started.returncode == 0, started.stderr
+    assert cli.ok("call", "add", "hits", "3") == "3\n"
+    cli.ok("stop")
+
+
+def test_a_folder_whose_name_is_no_utf8_is_told(cli: Cli) -> None:
+    cli.folder = cli.folder / os.fsdecode(b"\xff")
+    write_brain(cli.folder)
+    refused = start(cli.folder)
+    assert refused.returncode == 2 and "no UTF-8" in refused.stderr
