@@ -45,8 +45,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], empty: str) -> None
 
 def write(text: str) -> None:
     """One line, or several. What the terminal can't show is replaced, never an error."""
+    sys.stdout.write(_showable(text) + "\n")
+
+
+def _showable(text: str) -> str:
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _cell(value: object) -> str:
@@ -71,7 +75,7 @@ def _draw(columns: Sequence[str], rows: list[list[str]]) -> None:
 
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(_showable(cell)) for cell in row))
     Console().print(table)
 
 
