@@ -8,8 +8,8 @@
 
 One thread, no event loop, everything imported frozen for the collector, so that a fork is safe and
 cheap. It is the subreaper: brains that brains forked end at it too. At end of file on FD it exits;
-its brains live on. `schema` may be longer than a datagram: then it is nil, and comes with the first
-brain's `ready`.
+its brains live on. With its parent it ends whatever it does. `schema` may be longer than a
+datagram: then it is nil, and comes with the first brain's `ready`.
 """
 
 import ctypes
@@ -36,6 +36,7 @@ FAILURE_CHARACTERS_MAX: Final = 16_000
 """Under a datagram's 64 KiB, whatever the characters."""
 EXIT_FAILED: Final = 78
 """EX_CONFIG: the target can't be loaded; starting again without a change doesn't help."""
+_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
@@ -116,6 +117,9 @@ def main(arguments: list[str]) -> int:
     control = socket.socket(fileno=int(rest[0]) if rest else CONTROL_FD)
     control.set_inheritable(False)
     _become_subreaper()
+    _end_with_parent()
+    if _is_alone(control):
+        return 0
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # When the supervisor ends, the kernel sends it to a process group in which somebody is stopped.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -149,10 +153,26 @@ def _fail(control: socket.socket, text: str) -> int:
 
 def _become_subreaper() -> None:
     """Orphaned brains become this process's children. Linux 3.4 and later."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _end_with_parent() -> None:
+    """The supervisor. An import that hangs would not see the end of file."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if libc.prctl(option, value, 0, 0, 0) != 0:
         error_number = ctypes.get_errno()
         raise OSError(error_number, os.strerror(error_number))
+
+
+def _is_alone(control: socket.socket) -> bool:
+    """Whether the parent ended before that."""
+    poll = select.poll()
+    poll.register(control, 0)
+    return bool(poll.poll(0))
 
 
 def _end(arguments: list[str]) -> NoReturn:

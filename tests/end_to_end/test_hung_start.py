@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.running import Running, nursery, tree, wait_for
+from tests.end_to_end.running import Running, is_gone, nursery, tree, wait_for
 
 Start = Callable[..., Running]
 KEYS = 200_000
@@ -78,6 +78,25 @@ def test_a_nursery_whose_import_never_ends_is_replaced(start: Start) -> None:
     service = start('[heart]\nstart_timeout_s = "10s"\n')
     service.client.put("a")
     both = {service.pid("primary"), service.pid("standby")}
+    hung = hang_an_import(service)
+    for brain in both:
+        os.kill(brain, signal.SIGKILL)
+    assert service.client.put("b") == 2
+    assert nursery(service) != hung
+
+
+def test_a_nursery_that_hangs_ends_with_its_supervisor(start: Start) -> None:
+    """It does not come to see that nobody is there any more."""
+    service = start()
+    service.pid("standby")
+    hung = hang_an_import(service)
+    service.kill("supervisor")
+    wait_for(lambda: is_gone(hung), "its end")
+    assert service.client.put("a") == 1
+
+
+def hang_an_import(service: Running) -> int:
+    """The nursery of the next supervisor, whose import hangs; those behind it import well."""
     flag = service.folder / "hang"
     flag.touch()
     code = service.folder / "brain.py"
@@ -85,8 +104,4 @@ def test_a_nursery_whose_import_never_ends_is_replaced(start: Start) -> None:
     service.kill("supervisor")
     wait_for(flag.with_suffix(".met").exists, "an import that hangs")
     flag.unlink()
-    hung = nursery(service)
-    for brain in both:
-        os.kill(brain, signal.SIGKILL)
-    assert service.client.put("b") == 2
-    assert nursery(service) != hung
+    return nursery(service)
