@@ -90,7 +90,8 @@ class Actions:
         except NothingToLoad as error:
             self._say("error", "brain.load_failed", brain=brain, reason=str(error))
             self._brains.kill(process, Verdict(str(error)))
-            self._damaged(str(error))
+            if not after:  # else it fell behind what is kept: another begins at a checkpoint
+                self._damaged(str(error))
         except (OSError, BridgeError) as error:
             self._say("error", "brain.load_failed", brain=brain, reason=str(error))
             self._brains.kill(process, Verdict(str(error)))
