@@ -4,7 +4,8 @@
     ["spawn", brain id]  port, line, hot segment, output     ["port", epoch]  port, output
 
 All but "port" belong to a port message of the same name and were sent before it, by the supervisor
-of that port. "checkpoint" without descriptors calls it off. What is left of a dead supervisor's is
+of that port. There may be several "load" in a row, as a datagram carries no more than 253
+descriptors. "checkpoint" without descriptors calls it off. What is left of a dead supervisor's is
 closed unread when a new port is waited for; a new port that comes early is kept.
 """
 

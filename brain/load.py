@@ -62,6 +62,11 @@ def load(follower: Follower, params: dict[str, Any], descriptors: list[int]) -> 
     follower.lsn = end
 
 
+def files_of(params: dict[str, Any]) -> int:
+    """How many descriptors belong to a load message."""
+    return len(params["segments"]) + (params["checkpoint"] is not None)
+
+
 def _plan(params: dict[str, Any], descriptors: int) -> Plan:
     plan = Plan(
         params["checkpoint"],
@@ -69,7 +74,7 @@ def _plan(params: dict[str, Any], descriptors: int) -> Plan:
         params["upto"],
         params.get("epoch", 0),
     )
-    wanted = len(plan.segments) + (plan.checkpoint is not None)
+    wanted = files_of(params)
     if descriptors != wanted:
         raise PortError(f"a load names {wanted} files and brought {descriptors} descriptors")
     return plan

@@ -36,7 +36,7 @@ from osupervisor.brain.heartbeat import Heartbeat
 from osupervisor.brain.hot_mirror import HotMirror
 from osupervisor.brain.lease import Lease
 from osupervisor.brain.line import Line, close_all
-from osupervisor.brain.load import DamagedError, load
+from osupervisor.brain.load import DamagedError, files_of, load
 from osupervisor.brain.loader import Loaded
 from osupervisor.brain.output import take_output
 from osupervisor.brain.port import Port
@@ -218,8 +218,13 @@ class RunLoop:
     def _on_load(self, params: Any) -> None:
         if self._lease is not None:
             raise PortError("found a load, and the brain is the primary")
-        descriptors = self._line.descriptors("load", [], LINE_TIMEOUT_S)
+        wanted = files_of(params[0])
+        descriptors: list[int] = []
         try:
+            while True:
+                descriptors += self._line.descriptors("load", [], LINE_TIMEOUT_S)
+                if len(descriptors) >= wanted:
+                    break
             load(self._follower, params[0], descriptors)
         finally:
             close_all(descriptors)

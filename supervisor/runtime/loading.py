@@ -79,7 +79,8 @@ class Loading:
             plan = Plan(checkpoint, tuple(segment_name(first) for first, _ in ranges))
             self._plans[process.id] = plan
             epoch = self._core.context.fold.epoch_at(upto) or 0
-            line.send(process.line, ["load"], descriptors)
+            for at in range(0, max(1, len(descriptors)), line.DESCRIPTORS_MAX):
+                line.send(process.line, ["load"], descriptors[at : at + line.DESCRIPTORS_MAX])
         order = {
             "checkpoint": checkpoint,
             "segments": [list(each) for each in ranges],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from osupervisor.bridge import line
 from tests.end_to_end.running import Running, wait_for
 
 Start = Callable[..., Running]
@@ -19,3 +20,18 @@ def test_log_written_before_a_supervisors_death_counts_towards_the_next_checkpoi
     assert service.status()["checkpoint"]["lsn"] == first
     service.client.call("store", "b", "x" * HALF)
     wait_for(lambda: service.status()["checkpoint"]["lsn"] > first, "the next checkpoint")
+
+
+def test_a_log_of_more_segments_than_a_datagram_carries_is_loaded(start: Start) -> None:
+    """As many as there are behind a checkpoint: each supervisor that died has left one."""
+    service = start(
+        '[wal]\nsegment_bytes_max = "64KiB"\n'
+        '[checkpoint]\ninterval_s = "1h"\nwal_bytes = "1GiB"\n[tape]\nbytes_max = "10GiB"\n'
+    )
+    for number in range(line.DESCRIPTORS_MAX + 20):
+        service.client.call("store", "last", f"{number} " + "x" * HALF)
+    service.kill_everything()
+    assert len(list((service.data / "wal").glob("*.wal"))) > line.DESCRIPTORS_MAX
+    service.start()
+    last = service.client.state(["store", "last"])
+    assert last.startswith(f"{number} ")
