@@ -1,7 +1,6 @@
 """One request at a time, in-process: outcome, operations, effects, and the state when it fails."""
 
 import enum
-import math
 import random
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -9,76 +8,16 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AfterValidator
 
-from osupervisor.brain import Brain, LoadError, gene, op, query
-from osupervisor.brain.context import EFFECTS_MAX, unpack_effects
+from osupervisor.brain import Brain, LoadError, op, query
 from osupervisor.brain.executor import OUTCOME_BYTES_MAX, Executor
 from osupervisor.brain.packing import LEVELS_MAX, decode, encode, new_decoder
 from osupervisor.brain.program import compile_program
 from osupervisor.brain.state import StateTree
-
-T_US, SEED = 1_700_000_000_123_456, 2**63 + 11
-
-
-Work = Callable[[Any], Any]
+from tests.brain.machine import SEED, T_US, Machine, Probe, Work
 
 
 class Color(enum.Enum):
     RED = "red"
-
-
-class Probe(Brain):
-    """Runs whatever function a test hands in."""
-
-    table = {"constant": 1}
-    slack = gene(0.25, low=0.0, high=1.0)
-    work: Work
-
-    def __init__(self) -> None:
-        self.squares = [n * n for n in range(10)]
-
-    @op
-    def run(self) -> Any:
-        return Probe.work(self)
-
-    @query
-    def ask(self) -> Any:
-        return Probe.work(self)
-
-    @op
-    def take(self, name: str, n: int = 1) -> list[Any]:
-        self.state["taken"] = name
-        return [name, n]
-
-
-class Machine:
-    """An executor with its tree."""
-
-    def __init__(self, brain: type[Brain] = Probe) -> None:
-        self.tree = StateTree()
-        self.executor = Executor(compile_program(brain), self.tree)
-
-    def execute(self, request: Any, key: Any = ("c", 1)) -> tuple[Any, Any, Any, Any, Any]:
-        """Error map, result, ops, effects, undo."""
-        outcome, ops, effects, undo = self.executor.execute(key, request)
-        decoder = new_decoder(len(outcome) + 1)
-        decoder.feed(outcome)
-        error, result = decoder.unpack(), decoder.unpack()
-        return error, result, ops, effects, undo
-
-    def run(self, work: Work, name: str = "run") -> tuple[Any, Any, Any, Any, Any]:
-        Probe.work = staticmethod(work)
-        return self.execute([name, [], {}, T_US, SEED])
-
-    def fails(self, work: Work, name: str = "run") -> dict[str, Any]:
-        """The error of an execution that must leave no trace."""
-        before = encode(self.tree.plain())
-        error, result, ops, effects, undo = self.run(work, name)
-        assert error is not None, result
-        assert (effects, undo, result) == (b"\x90", None, None)
-        assert ops == (b"\x90" if name == "run" else None)
-        assert encode(self.tree.plain()) == before
-        found: dict[str, Any] = error
-        return found
 
 
 @pytest.fixture
@@ -328,56 +267,6 @@ def test_query_neither_writes_nor_asks_for_effects(machine: Machine) -> None:
     for work in works:
         machine.fails(work, "ask")
     assert machine.run(lambda brain: brain.state.update(c=1))[0] is None, "ops may write again"
-
-
-def test_effects_are_packed_when_they_are_asked_for(machine: Machine) -> None:
-    def work(brain: Probe) -> None:
-        payload: dict[str, Any] = {"n": 1}
-        brain.emit("one", item=payload)
-        payload["n"] = 2
-        brain.emit("two", item=payload)
-        brain.after(0.0000014, "take", "x", n=3)
-        brain.cast("run")
-
-    assert unpack_effects(machine.run(work)[3]) == [
-        ["emit", "one", {"item": {"n": 1}}],
-        ["emit", "two", {"item": {"n": 2}}],
-        ["after", 1, "take", ["x"], {"n": 3}],
-        ["cast", "run", [], {}],
-    ]
-
-
-REFUSED_EFFECTS: list[tuple[Work, str]] = [
-    (lambda brain: brain.emit(""), "wanted a name of 1 to 256 bytes"),
-    (lambda brain: brain.emit(3), "found event 3"),
-    (lambda brain: brain.emit("x", a={1, 2}), "payload['a']: found set"),
-    (lambda brain: brain.after(-1, "run"), "found -1 s"),
-    (lambda brain: brain.after(math.nan, "run"), "found nan s"),
-    (lambda brain: brain.after(math.inf, "run"), "found inf s"),
-    (lambda brain: brain.after(1e12, "run"), "wanted 0 to 3155760000 s"),
-    (lambda brain: brain.after("1", "run"), "found a delay of type str"),
-    (lambda brain: brain.after(True, "run"), "found a delay of type bool"),
-    (lambda brain: brain.after(1, "nothing"), "no op 'nothing'; there are: run, take"),
-    (lambda brain: brain.cast("ask"), "ask is a query"),
-    (lambda brain: brain.cast(brain.run), "no op"),
-    (lambda brain: brain.cast("take"), "name: missing"),
-    (lambda brain: brain.cast("take", "x", n="y"), "n: found 'y' (str)"),
-]
-
-
-@pytest.mark.parametrize(("work", "named"), REFUSED_EFFECTS)
-def test_effect_that_cannot_be_written_is_refused(machine: Machine, work: Work, named: str) -> None:
-    error = machine.fails(work)
-    assert error["data"]["type"] == "EffectError"
-    assert named in error["message"], error["message"]
-
-
-def test_effects_of_one_request_are_bounded(machine: Machine) -> None:
-    def work(brain: Probe) -> None:
-        for _ in range(EFFECTS_MAX + 1):
-            brain.emit("x")
-
-    assert "more than 10000 effects" in machine.fails(work)["message"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from osupervisor.brain.lease import Lease
 from osupervisor.brain.port import Port
 from osupervisor.vault_store import hot
 from osupervisor.vault_store.hot import HotWriter
-from tests.brain.test_executor import SEED, T_US, Machine, Probe, Work
+from tests.brain.machine import SEED, T_US, Machine, Probe, Work
 
 
 def from_now_on(work: Work) -> None:
