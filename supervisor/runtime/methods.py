@@ -1,5 +1,6 @@
 """The methods that clients may call besides brain.call and brain.state (docs/PROTOCOL.md)."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -192,7 +193,8 @@ async def _retry(parts: Parts, letter: str) -> object:
     error, result = messages.read_outcome(await asker.future)
     if error is not None:
         raise from_map(error)
-    _letter(lambda: parts.letters.drop(letter))
+    with contextlib.suppress(NoSuchLetterError):  # somebody has dropped it meanwhile
+        parts.letters.drop(letter)
     return {"retried": letter, "result": result}
 
 
