@@ -88,6 +88,9 @@ def _segment(storage: Storage, file: LogFile, first_lsn: int, last_lsn: int) -> 
         rest = file.read(stop.offset, end - stop.offset)
         reason = stop.reason
         if last_lsn == LSN_MAX:
+            if _begins_with(rest, stop.lsn):  # it was just being written, and is whole by now
+                offset, lsn = stop.offset, stop.lsn
+                continue
             try:
                 torn = tail(rest, stop, path)
             except DamageError as error:
@@ -119,6 +122,14 @@ def _whole(
             yield Whole(segment_lsn, offset, lsn, records)
         offset += sum(map(len, records))
         lsn += len(records)
+
+
+def _begins_with(data: bytes, lsn: int) -> bool:
+    """Whether record `lsn` is there, whole."""
+    with contextlib.suppress(CorruptRecordError):
+        found = record.decode(data, 0)
+        return found is not None and found[0].lsn == lsn
+    return False
 
 
 def _next_whole(data: bytes, stop: Stop, last_lsn: int) -> tuple[int, int] | None:

@@ -8,8 +8,8 @@ from osupervisor.wal import hint, salvage
 from osupervisor.wal.record import Kind, encode
 from osupervisor.wal.recover import reopen
 from osupervisor.wal.repair import plan
-from osupervisor.wal.segment import segment_name
-from osupervisor.wal.storage import DirectoryStorage
+from osupervisor.wal.segment import SEGMENT_HEADER_SIZE, segment_name
+from osupervisor.wal.storage import DirectoryStorage, LogFile
 from osupervisor.wal.verify import verify
 from tests.wal.disk import Disk
 from tests.wal.logs import SEGMENTS, flip_record, three_segments
@@ -156,3 +156,37 @@ def test_a_log_that_is_written_to_meanwhile_is_not_called_damaged(tmp_path: Path
     assert not [piece for piece in pieces if isinstance(piece, salvage.Damage)]
     writer.close()
     assert verify(storage).ok
+
+
+class Growing(DirectoryStorage):
+    """A log to which is written while it is read: all behind `offset` is there at the third look
+    only."""
+
+    offset = 0
+
+    def open(self, name: str, writable: bool = False) -> LogFile:
+        file = super().open(name, writable)
+        read, looks = file.read, list[int]()
+
+        def look(offset: int, size: int) -> bytes:
+            data = read(offset, size)
+            if offset + len(data) > self.offset:
+                looks.append(offset)
+            if len(looks) > 2:
+                return data
+            return data[: max(0, self.offset - offset)].ljust(len(data), b"\0")
+
+        file.read = look  # type: ignore[method-assign]
+        return file
+
+
+def test_records_that_were_just_being_written_are_no_damage(tmp_path: Path) -> None:
+    """The last of them says that those before it are durable."""
+    storage = Growing(tmp_path)
+    writer = reopen(storage, BOOT_ID, 0, [])
+    raw = [encode(lsn, 1, Kind.COMMIT, 5, lsn - 1, b"key", bytes(50), b"") for lsn in (1, 2, 3)]
+    writer.append(raw, 1)
+    writer.close()
+    storage.offset = SEGMENT_HEADER_SIZE + len(raw[0])
+    report = verify(storage)
+    assert report.ok and report.torn is None and report.records == 3
