@@ -87,9 +87,14 @@ class Nursery:
 
     def _spawn(self, brain_id: Any, descriptors: list[int]) -> None:
         loaded = self._loaded
-        pid = fork_child(lambda: worker.serve(brain_id, loaded, descriptors), descriptors)
+        try:
+            pid = fork_child(lambda: worker.serve(brain_id, loaded, descriptors), descriptors)
+        except OSError as error:
+            # The supervisor sees that nobody holds the port, and asks again after a moment.
+            print(f"brain {brain_id} could not be forked: {error}", file=sys.stderr)
+        else:
+            self._tell(["spawned", brain_id, pid])
         close_all(descriptors)
-        self._tell(["spawned", brain_id, pid])
 
     def _reap(self) -> None:
         while True:

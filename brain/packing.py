@@ -98,7 +98,8 @@ def _find_unpackable(value: object, name: str, cause: Exception) -> UnpackableEr
 def _find(value: Any, path: Path, above: set[int]) -> UnpackableError | None:
     if len(path) > NESTING_MAX or id(value) in above:
         reason = "contains itself" if id(value) in above else f"over {NESTING_MAX} levels deep"
-        return UnpackableError(path[:8], reason, "a value is a tree of bounded depth")
+        hint = f"a value is a tree of plain data, of at most {LEVELS_MAX} levels"
+        return UnpackableError(path[:8], reason, hint)
     is_map = issubclass(type(value), Mapping)
     if is_map or issubclass(type(value), list | tuple):
         above.add(id(value))

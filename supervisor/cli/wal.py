@@ -142,11 +142,11 @@ def _describe(report: Report) -> str:
 def _describe_plan(plan: mending.Plan, dry_run: bool) -> str:
     if not plan.needed:
         return "the log is whole: nothing to mend"
-    verbs = ("would keep", "would lose") if dry_run else ("kept", "lost")
+    verbs = ("would keep", "would lose", "would set") if dry_run else ("kept", "lost", "set")
     lines = [f"{verbs[0]}: {_range(plan.kept)}"]
     lost = [each for each in (plan.lost_before, plan.lost_behind) if each is not None]
     lines += [f"{verbs[1]}: {_range(each)}" for each in lost]
-    lines += [f"set aside as {name}.broken" for name in plan.aside]
+    lines += [f"{verbs[2]} aside as {name}.broken" for name in plan.aside]
     return "\n".join(lines)
 
 

@@ -380,7 +380,7 @@ class Brains:
         elif process.pid and not process.ready and not self.stopping:
             self._events.start_failed(process)
         else:
-            self.refill_soon()
+            self.refill_soon(RESPAWN_DELAY_S if process.pid else REMAKE_DELAY_S)
 
     def granted(self, brain: int) -> None:
         """This one holds the lease now: it took over from those that died with it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from osupervisor.bridge import line
 from tests.brain.driver import BRAINS, WAIT_S, Nursery, nursery
 
 CONSTRUCTOR = """
@@ -27,6 +28,33 @@ class Counter(Brain):
     @op
     def add(self): pass
 """
+
+FAILING = """
+import os
+real, failures = os.fork, [OSError(11, "Resource temporarily unavailable")]
+def fork():
+    if failures:
+        raise failures.pop()
+    return real()
+os.fork = fork
+"""
+"""A module with which the first fork fails, as at a limit of processes."""
+
+
+def test_nursery_that_cannot_fork_says_so_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "brain.py"
+    path.write_text(FAILING + COUNTER)
+    with nursery_of(f"{path}:Counter") as nest:
+        nest.expect_ready()
+        refused = nest.brain_end()
+        line.send(nest.control, ["spawn", "a"], refused.descriptors())
+        refused.given()
+        assert refused.port.recv(1) == b"", "nobody holds the other end"
+        assert nest.spawn("b").ready["lsn"] == 0
+        nest.control.close()
+        assert nest.process.wait(WAIT_S) == 0
+        assert nest.process.stderr is not None
+        assert b"brain a could not be forked: " in nest.process.stderr.read()
 
 
 def test_nursery_tells_version_and_schema() -> None:

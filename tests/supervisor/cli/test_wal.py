@@ -109,7 +109,8 @@ def test_damage_is_found_named_and_mended(copied: Cli) -> None:
     shown = copied.ok("wal", "dump")
     assert f"! damaged: {path} at offset {damage['offset']}, lsn 5: {damage['reason']}" in shown
     assert path.name in copied("wal", "verify").out
-    assert "would lose" in copied.ok("wal", "repair", "--dry-run")
+    planned = copied.ok("wal", "repair", "--dry-run")
+    assert "would lose" in planned and "would set aside as" in planned
     assert copied("wal", "verify").code == 1
     assert copied.json("wal", "repair")["kept"] == [1, 4]
     assert copied.json("wal", "verify")["ok"] is True
