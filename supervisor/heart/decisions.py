@@ -179,10 +179,17 @@ class Decisions:
     def _miss_beat(self, now: float, late_s: float) -> list[Action]:
         """Of a supervisor that is starting."""
         if late_s > LATE_S and not self._forgiven:
-            self._forgiven = True
-            self._beat_by = now + self._limits.watchdog_s
-            return [Say("warning", f"heart itself was {late_s:.1f} s late")]
+            return self._forgive(now, late_s)
         return self._abort(now, self._no_sign_of_life())
+
+    def _forgive(self, now: float, late_s: float) -> list[Action]:
+        """Heart itself was late, so the supervisor may have been: all that is over begins anew."""
+        self._forgiven = True
+        if self._beat_by is not None:
+            self._beat_by = now + self._limits.watchdog_s
+        if self._deadline is not None and self._deadline <= now:
+            self._deadline = now + self._phase_limit_s()
+        return [Say("warning", f"heart itself was {late_s:.1f} s late")]
 
     def _no_sign_of_life(self) -> str:
         return f"the supervisor gave no sign of life for {self._limits.watchdog_s:g} s"
@@ -192,9 +199,7 @@ class Decisions:
             case Phase.WAITING:
                 return self._start(now)
             case Phase.STARTING | Phase.READY if late_s > LATE_S and not self._forgiven:
-                self._forgiven = True
-                self._deadline = now + self._phase_limit_s()
-                return [Say("warning", f"heart itself was {late_s:.1f} s late")]
+                return self._forgive(now, late_s)
             case Phase.STARTING:
                 limit_s = self._limits.ready_timeout_s
                 return self._abort(now, f"the supervisor was not ready after {limit_s:g} s")
@@ -257,6 +262,7 @@ class Decisions:
         if self.phase is Phase.READY and value == "1":
             self._restart_watchdog(now)
         if self.phase is Phase.STARTING and value == "1" and self._limits.watchdog_s:
+            self._forgiven = False
             self._beat_by = now + self._limits.watchdog_s
         return [Tell({"WATCHDOG": "1"})] if value == "1" else []
 

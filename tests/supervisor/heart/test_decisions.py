@@ -79,6 +79,23 @@ def test_a_heart_that_was_late_forgives_a_start_as_well() -> None:
     assert decisions.due() == 23
 
 
+def test_a_heart_that_was_late_for_all_of_a_start_forgives_both_of_its_limits() -> None:
+    decisions = started()
+    decisions.told(1.0, BEAT)
+    late = 60 + LATE_S + 1  # stopped together with its supervisor, say
+    assert quiet(decisions.tick(late)) == []
+    assert quiet(decisions.tick(late)) == []
+    assert decisions.due() == late + 10
+
+
+def test_a_beat_allows_a_start_another_forgiveness() -> None:
+    decisions = started()
+    for late in (20.0, 40.0):
+        decisions.told(late - 15, BEAT)
+        assert quiet(decisions.tick(late)) == []
+    assert quiet(decisions.tick(50.0)) == [Send(signal.SIGABRT)]
+
+
 def test_a_supervisor_that_gives_no_sign_of_life_is_killed() -> None:
     decisions = ready()
     for second in range(1, 100, 5):
