@@ -3,8 +3,8 @@
 deadline   the primary executes one call for longer than it may: traceback, kill, `Timeout`
 nonsense   the primary has owed the same answer for longer than that and `silence_s`, and what its
            memory shows names no call that it was given: it wrote over it. Traceback, kill
-silence    no call runs and neither the loop nor the timer beats for `silence_s`, after what it
-           waited for a CPU and how late we looked ourselves is taken off: traceback, kill
+silence    no call runs and neither the loop nor the timer beats for `silence_s`: traceback, kill
+           Of both times, what it waited for a CPU and how late we looked ourselves is taken off
 ping       `kernel.ping` over the port each second; unanswered while a call runs is no fault
 port       a primary waits for us, and has left a ping unanswered for `silence_s`: it has begun a
            message that never ends, and all its answers went into that. Traceback, kill
@@ -144,21 +144,28 @@ class Health:
         for process in list(self._brains.by_id.values()):
             if process.gone or not process.ready:
                 continue
-            self._check_deadline(process, passed)
+            awake = self._awake_s(process, passed)
+            self._check_deadline(process, awake)
             if not process.gone:
-                self._check_silence(process, passed)
+                self._check_silence(process, awake)
                 self._check_port(process, passed)
             self._ping(process, now)
         if now - self._sampled_s >= self._settings.sample_interval_s:
             self._sampled_s = now
             self._sample()
 
-    def _check_deadline(self, process: BrainProcess, passed_s: float) -> None:
+    def _awake_s(self, process: BrainProcess, passed_s: float) -> float:
+        """The part of the time that has passed in which it did not wait for a CPU."""
+        silence = self._silences.setdefault(process.id, Silence())
+        before, silence.waited_s = silence.waited_s, _run_queue_s(process.pid)
+        return max(0.0, passed_s - max(0.0, silence.waited_s - before))
+
+    def _check_deadline(self, process: BrainProcess, awake_s: float) -> None:
         cell, since_ns = process.reader.cell()
         running_us = (time.monotonic_ns() - since_ns) // 1000
         if running_us < 0:  # a time to come is nonsense, and so is the rest
             cell = 0
-        self._check_sense(process, cell, passed_s)
+        self._check_sense(process, cell, awake_s)
         if cell == 0 or process.killed is not None:
             return
         call = self._engine.core.overdue(process.id, cell, running_us)
@@ -168,14 +175,14 @@ class Health:
             reason = f"{call.op} ran for {running_us / 1e6:.1f} s"
             self._end(process, Verdict(reason, hung_n=cell))
 
-    def _check_sense(self, process: BrainProcess, cell: int, passed_s: float) -> None:
+    def _check_sense(self, process: BrainProcess, cell: int, awake_s: float) -> None:
         silence = self._silences.setdefault(process.id, Silence())
         core = self._engine.core
         owed = core.owed(process.id, cell)
         if owed is None or owed != silence.owed:
             silence.owed, silence.owed_s = owed, 0.0
             return
-        silence.owed_s += passed_s
+        silence.owed_s += awake_s
         limit_s = core.context.limits.op_timeout_us / 1e6 + self._settings.silence_s
         if silence.owed_s > limit_s and process.killed is None:
             reason = (
@@ -183,16 +190,13 @@ class Health:
             )
             self._end(process, Verdict(reason, own_fault=True))
 
-    def _check_silence(self, process: BrainProcess, passed_s: float) -> None:
+    def _check_silence(self, process: BrainProcess, awake_s: float) -> None:
         silence = self._silences.setdefault(process.id, Silence())
         beat = process.reader.heartbeat_ns()
-        waited_s = _run_queue_s(process.pid)
         if beat != silence.beat_ns:
-            silence.beat_ns, silence.quiet_s, silence.waited_s = beat, 0.0, waited_s
+            silence.beat_ns, silence.quiet_s = beat, 0.0
             return
-        waiting = max(0.0, waited_s - silence.waited_s)
-        silence.waited_s = waited_s
-        silence.quiet_s += max(0.0, passed_s - waiting)
+        silence.quiet_s += awake_s
         if silence.quiet_s <= self._settings.silence_s or process.killed is not None:
             return
         if is_stopped(process.pid):

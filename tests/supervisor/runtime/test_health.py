@@ -6,11 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from osupervisor.config.settings import Health as HealthSettings
-from osupervisor.supervisor.runtime import brain_process
+from osupervisor.supervisor.core.context import Limits
+from osupervisor.supervisor.runtime import brain_process, health
 from osupervisor.supervisor.runtime.brains import Brains
 from osupervisor.supervisor.runtime.engine import Engine
-from osupervisor.supervisor.runtime.health import Health
+from osupervisor.supervisor.runtime.health import LOOK_S, Health
 from tests.supervisor.core.rig import Rig
 from tests.supervisor.runtime.nobody import Nobody
 
@@ -49,4 +52,49 @@ def test_a_complaint_of_a_brain_goes_with_it(tmp_path: Path) -> None:
         process.close()
         os.close(process.output)
 
+    asyncio.run(run())
+
+
+def test_a_brain_that_waits_for_a_cpu_is_not_blamed_for_what_it_owes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, waited_s = 1_000.0, 0.0
+    suspicions: list[str] = []
+
+    async def run() -> None:
+        nonlocal now_s, waited_s
+        loop = asyncio.get_running_loop()
+        rig = Rig(limits=Limits(op_timeout_us=300_000))
+        rig.ready(1)
+        rig.turn()
+        rig.call("add")
+        rig.turn()
+        process, ends = brain_process.make(1, loop, Nobody())
+        reader, process.ready = process.reader, True
+        stub = SimpleNamespace(cell=lambda: (0, 0), heartbeat_ns=lambda: int(now_s * 1e9))
+        monkeypatch.setattr(process, "reader", stub)
+        brains = SimpleNamespace(by_id={1: process}, kill=lambda *_: None)
+        monitor = Health(
+            HealthSettings(silence_s=0.2, sample_interval_s=1e6),
+            0,
+            tmp_path,
+            cast("Engine", SimpleNamespace(core=rig.core)),
+            cast("Brains", brains),
+            loop,
+            lambda _process, reason: suspicions.append(reason),
+        )
+        for share in (1, 0):
+            for _ in range(20):
+                now_s, waited_s = now_s + LOOK_S, waited_s + share * LOOK_S
+                monitor.look()
+            assert len(suspicions) == (0 if share else 1)
+        assert suspicions[0].startswith("it has owed an answer for 0.5")
+        monkeypatch.setattr(process, "reader", reader)
+        ends.close()
+        process.close()
+        os.close(process.output)
+
+    clock = SimpleNamespace(monotonic=lambda: now_s, monotonic_ns=lambda: int(now_s * 1e9))
+    monkeypatch.setattr(health, "time", clock)
+    monkeypatch.setattr(health, "_run_queue_s", lambda _pid: waited_s)
     asyncio.run(run())
