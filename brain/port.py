@@ -11,7 +11,7 @@ behind it: for that the received bytes are kept until all frames in them are who
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from socket import MSG_DONTWAIT, socket
+from socket import MSG_DONTWAIT, SHUT_RDWR, socket
 from typing import Any, Final
 
 from osupervisor.brain.errors import PortError
@@ -142,7 +142,11 @@ class Port:
             self._forget_chunks()
 
     def flush(self) -> None:
-        """Send what is queued. A peer that is gone is noticed by the next `receive`."""
+        """Send what is queued. A peer that is gone is noticed by the next `receive`.
+
+        Whatever else is raised meanwhile, by a handler of the author's say, may leave half a frame
+        behind: it ends the connection, as nothing may follow on that.
+        """
         parts = self.parts
         if not parts:
             return
@@ -154,6 +158,10 @@ class Port:
             self.connection.sendall(data)
         except ConnectionError:
             self.broken = True
+        except BaseException:
+            self.broken = True
+            self.connection.shutdown(SHUT_RDWR)
+            raise
 
     def send(self, message: object) -> None:
         """Send one message at once, behind what is queued."""

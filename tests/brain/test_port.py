@@ -25,6 +25,14 @@ def frame(body: bytes) -> bytes:
     return len(body).to_bytes(4, "big") + body
 
 
+class Interrupted(socket.socket):
+    """A handler of the author's raises when half of what is sent is out."""
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        self.send(data[: len(data) // 2], flags)
+        raise KeyError("of the author's")
+
+
 STREAM = b"".join(frame(encode(message)) for message in MESSAGES)
 
 
@@ -199,3 +207,16 @@ def test_nothing_is_sent_before_the_flush_and_nothing_to_a_peer_that_is_gone() -
         assert pair.port.broken
         pair.port.send([2])
         assert FLUSH_RESPONSES == 32
+
+
+def test_nothing_follows_on_half_a_frame() -> None:
+    ours, peer = socket.socketpair()
+    with peer, Interrupted(fileno=ours.detach()) as connection:
+        port = Port(connection)
+        with pytest.raises(KeyError):
+            port.send(MESSAGES[2])
+        port.send(MESSAGES[1])
+        half = frame(encode(MESSAGES[2]))
+        assert peer.recv(len(STREAM)) == half[: len(half) // 2]
+        assert peer.recv(1) == b""
+        assert port.receive(wait=True) is False
