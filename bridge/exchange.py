@@ -264,7 +264,7 @@ class Exchange(Generic[P]):
     def refused(self, now: float, cause: Exception) -> list[P]:
         """A try to connect failed. Gives the requests that failed with it."""
         self._go_down()
-        if self._give_up_at is None and not self._ever_up:
+        if self._give_up_at is None and self._pending and not self._ever_up:
             self._give_up_at = now + self._connect_timeout_s
         self.connect_at = now + self._pause(self._tries, CONNECT_PAUSE_S)
         self._tries += 1

@@ -81,3 +81,12 @@ def test_whoever_asks_when_nobody_waits_any_more_waits_for_the_service_anew() ->
     late = asker.call("add", (), {}, 1000.0)
     assert asker.refused(1000.0, refused) == [] and not late.done
     assert asker.refused(1000.0 + CONNECT_TIMEOUT_S, refused) == [late]
+
+
+def test_a_try_that_ends_when_nobody_waits_any_more_does_not_count_for_whoever_asks_next() -> None:
+    asker = exchange()
+    asker.abandon(asker.call("add", (), {}, 0.0))
+    refused = ConnectionRefusedError("nobody")
+    assert asker.refused(1.0, refused) == []
+    late = asker.call("add", (), {}, 1000.0)
+    assert asker.refused(1000.0, refused) == [] and not late.done
