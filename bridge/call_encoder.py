@@ -17,7 +17,7 @@ from osupervisor.bridge.errors import LocalProtocolError, RemoteProtocolError
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, HEADER_SIZE
 from osupervisor.bridge.identity import CLIENT_BYTES
 from osupervisor.bridge.messages import request
-from osupervisor.bridge.packing import new_packer, pack
+from osupervisor.bridge.packing import DECODE_ERRORS, new_packer, pack, unpack
 from osupervisor.bridge.session import CONTROL_BYTES_MAX
 
 _METHOD: Final = b"\xaabrain.call\x94"
@@ -106,6 +106,11 @@ def request_frame(request_id: int, method: str, params: list[object]) -> bytes:
             f"a request of {method} has {size} bytes",
             f"all but {BRAIN_CALL} have at most {CONTROL_BYTES_MAX}",
         )
+    try:
+        if method != BRAIN_CALL:  # of a call the service decodes no arguments
+            unpack(frame[HEADER_SIZE:])
+    except DECODE_ERRORS as error:  # a key that is an array
+        raise _unpackable("params", method, error) from None
     return frame
 
 

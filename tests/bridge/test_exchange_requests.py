@@ -23,8 +23,8 @@ def connect(asker: Exchange[Pending]) -> None:
     asker.receive(messages.response(0, {"now_us": 1_000_000_000_000_000}), 0.0)
 
 
-@pytest.mark.parametrize("param", [2**64, object(), "\ud800", {(1, 2): [object()]}])
-def test_one_that_cannot_be_packed_takes_no_number(param: object) -> None:
+@pytest.mark.parametrize("param", [2**64, object(), "\ud800", {(1, 2): [object()]}, {(1, 2): 3}])
+def test_one_that_cannot_be_packed_or_read_takes_no_number(param: object) -> None:
     asker = exchange()
     with pytest.raises(LocalProtocolError, match="'brain.state' can't be packed"):
         asker.request("brain.state", [[param]], 0.0, 1.0)
