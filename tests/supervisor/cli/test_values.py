@@ -64,6 +64,7 @@ def test_what_json_has_not_is_a_dict_of_one_member() -> None:
         ('["a.b", 0, ""]', ["a.b", 0, ""]),
         (" [] ", []),
         ("a b.c", ["a b", "c"]),
+        (f"a.{2**64 - 1}.{2**64}", ["a", 2**64 - 1, str(2**64)]),
     ],
 )
 def test_a_path_is_dotted_or_an_array(text: str, keys: list[str | int]) -> None:
