@@ -206,8 +206,8 @@ class Wire:
         if connection is None or not (out or self._unwritten):
             return
         data = b"".join((self._unwritten, *out)) if self._unwritten or len(out) > 1 else out[0]
-        out.clear()
         try:
+            out.clear()
             sent = connection.send(data, _WRITE_FLAGS)
         except BlockingIOError:
             sent = 0

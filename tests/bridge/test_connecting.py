@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from osupervisor.bridge import wire
 from osupervisor.bridge.address import TcpAddress
 from osupervisor.bridge.client import Client
 from osupervisor.bridge.errors import NotRunningError
 from osupervisor.bridge.wire import CONNECT_TRY_S
 from tests.bridge.service import Service
+from tests.source import needs_source
 
 
 def test_it_is_not_waited_for_longer_than_asked() -> None:
@@ -51,5 +53,29 @@ def test_an_interrupt_while_a_call_is_sent_breaks_the_connection_and_nothing_els
         with pytest.raises(KeyboardInterrupt):
             client.add("hits")
         assert client.add("hits") == 3
+        assert service.connections == 2
+        assert set(service.ledger.executions.values()) == {1}
+
+
+class Cleared(list[bytes]):
+    """^C comes when its bytes were taken, and before they are sent."""
+
+    def clear(self) -> None:
+        super().clear()
+        raise KeyboardInterrupt
+
+
+@needs_source(wire)
+def test_an_interrupt_before_a_call_is_sent_loses_no_other(tmp_path: Path) -> None:
+    with Service(tmp_path / "s") as service, Client(tmp_path / "s", timeout_s=10) as client:
+        assert client.add("hits") == 1
+        link = client._link  # pyright: ignore
+        pipeline = client.pipeline()
+        gathered = pipeline.add("hits")
+        link.exchange.out = Cleared(link.exchange.out)
+        with pytest.raises(KeyboardInterrupt):
+            client.add("hits")
+        link.exchange.out = []
+        assert (gathered.result(), client.add("hits")) == (2, 4)
         assert service.connections == 2
         assert set(service.ledger.executions.values()) == {1}
