@@ -93,7 +93,8 @@ class AsyncLink:
         if not self.exchange.holds(reply):
             raise LocalProtocolError("this reply belongs to another event loop", "ask again")
         woken = asyncio.get_running_loop().create_future()
-        reply.waiter = [*(reply.waiter or ()), woken]
+        others = [other for other in reply.waiter or () if not other.done()]  # cancelled ones are
+        reply.waiter = [*others, woken]
         await woken
 
     def _begin_turn(self) -> None:

@@ -176,6 +176,18 @@ def test_a_pipeline_waits_for_a_call_although_a_task_that_awaited_it_was_cancell
         assert slow.ledger.adds == 2
 
 
+def test_a_reply_keeps_nobody_who_has_given_up_waiting_for_it(run: Run, tmp_path: Path) -> None:
+    async def test(client: AsyncClient) -> None:
+        reply = await client.pipeline().add("hits")
+        for _ in range(10):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reply, 0.001)
+        assert len(reply.waiter) == 1
+
+    with Service(tmp_path / "s", silent=True):
+        run(test)
+
+
 def test_values_longer_than_any_buffer_pass_both_ways(run: Run, service: Service) -> None:
     async def test(client: AsyncClient) -> None:
         blob = os.urandom(5_000_000)
