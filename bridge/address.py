@@ -100,9 +100,9 @@ def _tcp(text: str) -> TcpAddress:
 
 def _checked(address: TcpAddress) -> TcpAddress:
     """Refuse what the resolver does not take: it would raise what is no OSError, at each try."""
+    if not _is_host(address.host) or not _is_port(address.port):
+        raise AddressError(f"found the address {address!r:.300}", _WANTED)
     labels = address.host.removesuffix(".").split(".")
-    if not address.host or not 0 <= address.port <= PORT_MAX:
-        raise AddressError(f"found the address {str(address)!r:.300}", _WANTED)
     if address.host.isascii() and all(0 < len(label) <= LABEL_BYTES_MAX for label in labels):
         return address
     try:
@@ -110,6 +110,14 @@ def _checked(address: TcpAddress) -> TcpAddress:
     except UnicodeError as error:
         raise AddressError(f"found the address {str(address)!r:.300}: {error}", _WANTED) from None
     return address
+
+
+def _is_host(host: object) -> bool:
+    return isinstance(host, str) and host != ""
+
+
+def _is_port(port: object) -> bool:
+    return isinstance(port, int) and 0 <= port <= PORT_MAX
 
 
 def service_address(address: Address) -> Address:

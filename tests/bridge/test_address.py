@@ -68,6 +68,7 @@ def test_a_name_of_other_letters_is_taken() -> None:
     "address",
     [
         *(TcpAddress("a..b", 1), TcpAddress("", 1), TcpAddress("h", 65_536), TcpAddress("h", -1)),
+        *(TcpAddress("h", cast(int, "80")), TcpAddress(cast(str, None), 1)),
         UnixAddress(Path("/a\0b")),
     ],
 )
