@@ -11,6 +11,8 @@ Rules
 * Whoever asks also writes, without blocking. What the socket doesn't take is left to the driver,
   which is woken for it. A driver goes on reading while it waits to write: two peers whose buffers
   are full of each other's bytes would wait for ever.
+* ^C may come after any call: so the lock is taken by `with`, and given back for a while inside the
+  `try` that takes it again.
 """
 
 import os
@@ -109,20 +111,19 @@ class Wire:
 
     def wait(self, reply: Reply) -> None:
         """Returns when the reply has its outcome."""
-        lock = self.lock
-        lock.acquire()
-        try:
-            while not reply.done:
-                if reply.link is not self or not self.exchange.holds(reply):
-                    raise LocalProtocolError("this reply belongs to another process", "ask again")
-                if self._driving:
-                    self._park(reply)
-                else:
-                    self._drive()
-        finally:
-            if self._parked and not self._driving:
-                self._unpark(next(iter(self._parked)))
-            lock.release()
+        with self.lock:
+            try:
+                while not reply.done:
+                    if reply.link is not self or not self.exchange.holds(reply):
+                        reason = "this reply belongs to another process"
+                        raise LocalProtocolError(reason, "ask again")
+                    if self._driving:
+                        self._park(reply)
+                    else:
+                        self._drive()
+            finally:
+                if self._parked and not self._driving:
+                    self._unpark(next(iter(self._parked)))
 
     def _park(self, reply: Reply) -> None:
         """Sleeps until the outcome is there, the driver has left, or the reply's time is up."""
@@ -132,8 +133,8 @@ class Wire:
         self._parked[parked] = None
         reply.waiter = [*(reply.waiter or ()), parked]
         timeout_s = max(0.0, reply.deadline_s + GRACE_S - _now())
-        self.lock.release()
         try:
+            self.lock.release()
             parked.acquire(timeout=min(timeout_s, IDLE_S))
         finally:
             self.lock.acquire()
@@ -172,10 +173,10 @@ class Wire:
             return
         due_s = self.exchange.next_at(connecting=True) - _now()
         timeout_s = min(CONNECT_TRY_S, max(CONNECT_TRY_S_MIN, due_s))
-        self.lock.release()
         connection: socket.socket | None = None
         cause: OSError | AddressError | None = None
         try:
+            self.lock.release()
             connection = connect(service_address(self._address), timeout_s)
         except (OSError, AddressError) as error:
             cause = error
@@ -255,8 +256,8 @@ class Wire:
 
     def _sleep(self, timeout_s: float) -> None:
         """Until the socket is ready, somebody rouses the driver, or the time is up."""
-        self.lock.release()
         try:
+            self.lock.release()
             ready = self._poll.poll(timeout_s * 1000)
         finally:
             self.lock.acquire()

@@ -1,9 +1,11 @@
 """A client whose connection is not made, or breaks in an odd way, on real sockets."""
 
 import socket
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -79,3 +81,61 @@ def test_an_interrupt_before_a_call_is_sent_loses_no_other(tmp_path: Path) -> No
         assert (gathered.result(), client.add("hits")) == (2, 4)
         assert service.connections == 2
         assert set(service.ledger.executions.values()) == {1}
+
+
+class Lock:
+    """^C comes as soon as it was taken, or given back, by a call."""
+
+    def __init__(self, *, interrupts: str) -> None:
+        self._lock = threading.Lock()
+        self._interrupts = interrupts
+        self.locked = self._lock.locked
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def acquire(self) -> None:
+        self._lock.acquire()
+        self._interrupt("acquire")
+
+    def release(self) -> None:
+        self._lock.release()
+        self._interrupt("release")
+
+    def _interrupt(self, done: str) -> None:
+        if self._interrupts == done:
+            self._interrupts = ""
+            raise KeyboardInterrupt
+
+
+@needs_source(wire)
+@pytest.mark.parametrize("place", ["connect", "wait"])
+def test_an_interrupt_while_the_lock_is_given_back_leaves_it_as_it_was(
+    tmp_path: Path, place: str
+) -> None:
+    """Else nobody could ask any more, or two threads would work at once."""
+    with Service(tmp_path / "s"), Client(tmp_path / "s") as client:
+        if place == "wait":
+            assert client.add("hits") == 1
+        lock = Lock(interrupts="release")
+        client._link.lock = cast(threading.Lock, lock)  # pyright: ignore
+        with pytest.raises(KeyboardInterrupt):
+            client.add("hits")
+        assert not lock.locked()
+        assert isinstance(client.add("hits"), int)
+
+
+@needs_source(wire)
+def test_an_interrupt_when_the_lock_was_taken_does_not_leave_it_taken(tmp_path: Path) -> None:
+    with Service(tmp_path / "s"), Client(tmp_path / "s") as client:
+        assert client.add("hits") == 1
+        reply = client.pipeline().add("hits")
+        lock = Lock(interrupts="acquire")
+        client._link.lock = cast(threading.Lock, lock)  # pyright: ignore
+        with pytest.raises(KeyboardInterrupt):
+            reply.result()
+        assert not lock.locked()
+        assert reply.result() == 2
