@@ -196,9 +196,14 @@ class Wire:
             return
         self._socket = connection
         self._polls_output = False
-        self._poll.register(connection, select.POLLIN)
-        self.exchange.connected()
-        self.write()
+        try:
+            self._poll.register(connection, select.POLLIN)
+            self.exchange.connected()
+            self.write()
+        except BaseException:  # ^C: the service may not have been greeted, and waits for that
+            self._drop(connection)
+            self.exchange.lost(_now())
+            raise
 
     def write(self) -> None:
         """Under `lock`: writes what the socket takes now, and leaves the rest to the driver."""

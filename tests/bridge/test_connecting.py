@@ -139,3 +139,18 @@ def test_an_interrupt_when_the_lock_was_taken_does_not_leave_it_taken(tmp_path: 
             reply.result()
         assert not lock.locked()
         assert reply.result() == 2
+
+
+@needs_source(wire)
+def test_an_interrupt_just_when_it_is_connected_makes_it_connect_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with Service(tmp_path / "s") as service, Client(tmp_path / "s", timeout_s=10) as client:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(client._link.exchange, "connected", interrupt)  # pyright: ignore
+            client.add("hits")
+        assert client.add("hits") == 2
+        assert service.connections == 2
