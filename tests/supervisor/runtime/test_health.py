@@ -71,9 +71,9 @@ def test_a_brain_that_waits_for_a_cpu_is_not_blamed_for_what_it_owes(
         rig.turn()
         process, ends = brain_process.make(1, loop, Nobody())
         reader, process.ready = process.reader, True
-        stub = SimpleNamespace(cell=lambda: (0, 0), heartbeat_ns=lambda: int(now_s * 1e9))
-        monkeypatch.setattr(process, "reader", stub)
-        brains = SimpleNamespace(by_id={1: process}, kill=lambda *_: None)
+        shown = SimpleNamespace(cell=lambda: (0, 0), heartbeat_ns=lambda: int(now_s * 1e9))
+        monkeypatch.setattr(process, "reader", shown)
+        brains = SimpleNamespace(by_id={1: process}, kill=told)
         monitor = Health(
             HealthSettings(silence_s=0.2, sample_interval_s=1e6),
             0,
@@ -94,7 +94,13 @@ def test_a_brain_that_waits_for_a_cpu_is_not_blamed_for_what_it_owes(
         process.close()
         os.close(process.output)
 
+    def told(_process: object, _verdict: object) -> None:
+        """What it is killed for stands in `suspicions`."""
+
+    def in_the_run_queue_s(_pid: int) -> float:
+        return waited_s
+
     clock = SimpleNamespace(monotonic=lambda: now_s, monotonic_ns=lambda: int(now_s * 1e9))
     monkeypatch.setattr(health, "time", clock)
-    monkeypatch.setattr(health, "_run_queue_s", lambda _pid: waited_s)
+    monkeypatch.setattr(health, "_run_queue_s", in_the_run_queue_s)
     asyncio.run(run())
