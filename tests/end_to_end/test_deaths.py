@@ -166,10 +166,11 @@ def test_a_report_of_a_death_is_kept_when_the_service_stops_right_after(start: S
 def test_without_descriptors_for_a_new_brain_the_old_ones_serve_on(start: Start) -> None:
     service = start("[health]\nsample_interval_s = 0.1\n")
     supervisor, primary = service.pid("supervisor"), service.pid("primary")
+    standby = service.pid("standby")
     service.client.put("a")
     limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
     resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (3, limits[1]))
-    os.kill(service.pid("standby"), signal.SIGKILL)
+    os.kill(standby, signal.SIGKILL)
     wait_for(lambda: service.status()["standby"] is None, "the standby's death")
     for number in range(200):
         assert service.client.put(f"b{number}") == number + 2
