@@ -19,7 +19,7 @@ from osupervisor.brain import failure
 from osupervisor.brain.api import Brain
 from osupervisor.brain.arguments import Arguments, Check, Shape
 from osupervisor.brain.context import Context
-from osupervisor.brain.errors import ArgumentsError, BrainError, LoadError, UnpackableError
+from osupervisor.brain.errors import BrainError, LoadError, UnpackableError
 from osupervisor.brain.packing import NO_EFFECTS, new_encode, pack
 from osupervisor.brain.program import Program
 from osupervisor.brain.state import StateTree
@@ -91,10 +91,8 @@ class Executor:
         if not _is_exact(op, args, kwargs):
             try:
                 args, kwargs = op.check(args, kwargs)
-            except ArgumentsError as error:
-                return failure.invalid(error), NO_OPS, NO_EFFECTS, None
-            except BaseException as error:  # a validator is the author's code, too
-                return failure.failed(error), NO_OPS, NO_EFFECTS, None
+            except BaseException as error:
+                return failure.of_check(error), NO_OPS, NO_EFFECTS, None
         journal = self._journal
         journal.begin()
         try:
@@ -148,10 +146,8 @@ class Executor:
         if not is_dict(kwargs) or not _is_exact(query, args, kwargs):
             try:
                 args, kwargs = query.check(args, kwargs)
-            except ArgumentsError as error:
-                return failure.invalid(error), None, NO_EFFECTS, None
             except BaseException as error:
-                return failure.failed(error), None, NO_EFFECTS, None
+                return failure.of_check(error), None, NO_EFFECTS, None
         context.reading = True
         journal = self._journal
         journal.start_reading()

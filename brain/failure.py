@@ -43,6 +43,11 @@ def not_found(request: Any, program: Program) -> bytes:
     )
 
 
+def of_check(error: BaseException) -> bytes:
+    """Of a check of arguments: they are refused, or a validator, the author's code too, failed."""
+    return invalid(error) if isinstance(error, ArgumentsError) else failed(error)
+
+
 def invalid(error: ArgumentsError) -> bytes:
     problems = [
         {key: _clip(text, MESSAGE_CHARACTERS_MAX) for key, text in problem.items()}
