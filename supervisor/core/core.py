@@ -24,7 +24,7 @@ from osupervisor.supervisor.core import (
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context, Limits, Mode
 from osupervisor.supervisor.core.fold import Fold
-from osupervisor.supervisor.core.lease import Brain
+from osupervisor.supervisor.core.lease import Brain, Delivery
 from osupervisor.supervisor.core.log_tail import LogTail
 from osupervisor.supervisor.core.outbox import Outbox
 from osupervisor.supervisor.core.queue import CallQueue
@@ -125,7 +125,9 @@ class Core:
         if view is not None:
             following.fenced(self.context, view, lsn)
 
-    def died(self, brain: int, cell: int | None, *, blame: bool = True, hung: bool = False) -> None:
+    def died(
+        self, brain: int, cell: int | None, *, blame: bool = True, hung: Delivery | None = None
+    ) -> None:
         """A brain's process has ended and its port was read to the end. See deaths.died."""
         view = self.context.brains.get(brain)
         if view is not None:
@@ -154,7 +156,7 @@ class Core:
         """The call that this brain has executed for too long, if it has."""
         return deaths.overdue(self.context, brain, cell, running_us)
 
-    def owed(self, brain: int, cell: int) -> tuple[int, int] | None:
+    def owed(self, brain: int, cell: int) -> Delivery | None:
         """The answer that this brain owes, while its cell makes no sense. See deaths.owed."""
         return deaths.owed(self.context, brain, cell)
 

@@ -7,34 +7,52 @@ that it still says counts.
 from osupervisor.supervisor.core import verdict
 from osupervisor.supervisor.core.call import Call
 from osupervisor.supervisor.core.context import Context
-from osupervisor.supervisor.core.lease import Brain
+from osupervisor.supervisor.core.lease import Brain, Delivery
 from osupervisor.supervisor.core.outbox import KillBrain
 from osupervisor.wal.record import Kind
 
 
-def died(context: Context, brain: Brain, cell: int | None, *, blame: bool, hung: bool) -> None:
+def died(
+    context: Context, brain: Brain, cell: int | None, *, blame: bool, hung: Delivery | None
+) -> None:
     """A brain's process is gone, and its port was read to the end.
 
     `cell`: the n that it was executing, 0 for none; None where it can't tell, then the first in
-    flight is meant. `blame`: nobody else caused the death. `hung`: it was killed for a deadline.
+    flight is meant. `blame`: nobody else caused the death. `hung`: it was killed for what it
+    executed then for too long; that has its verdict unless it was received meanwhile. The cell
+    does not tell: the call may have got through at last, with its answer still in the brain, and
+    would do so again in every brain.
 
     A request may leave its brain in such a state that it dies a moment later, with 0 in its cell.
     So what is in flight at two deaths without a culprit is delivered alone from then on, one after
     the other, and a brain that dies with one of these in flight died of it.
     """
     calls = _lose(context, brain, suspect_reads=blame)
+    if hung is not None:
+        _time_out(context, calls, hung)
+    elif blame:
+        _blame(context, calls, cell)
+    context.put_back(calls)
+
+
+def _time_out(context: Context, calls: list[Call], hung: Delivery) -> None:
+    """A verdict for the call that was delivered so, which then leaves `calls`."""
+    epoch, n = hung
+    late = _suspect(calls, n) if epoch == context.lease.epoch else None
+    if late is not None:
+        calls.remove(late)
+        verdict.time_out(context, late)
+
+
+def _blame(context: Context, calls: list[Call], cell: int | None) -> None:
     suspect = _suspect(calls, cell)
-    if suspect is None and blame and not hung:
+    if suspect is None:
         if len(calls) == 1 and calls[0].is_alone:
             suspect = calls[0]
         for call in calls:
             call.deaths += 1
-    if suspect is not None and hung:
-        calls.remove(suspect)
-        verdict.time_out(context, suspect)
-    elif suspect is not None and blame:
+    if suspect is not None:
         _strike(context, calls, suspect)
-    context.put_back(calls)
 
 
 def outgrew(context: Context, brain: Brain, cell: int, within_n: int) -> None:
@@ -92,8 +110,8 @@ def _strike(context: Context, calls: list[Call], suspect: Call) -> None:
         verdict.quarantine(context, suspect)
 
 
-def owed(context: Context, brain: int, cell: int) -> tuple[int, int] | None:
-    """Epoch and n of the answer that the primary owes next, while its cell names nothing that it
+def owed(context: Context, brain: int, cell: int) -> Delivery | None:
+    """The delivery whose answer the primary owes next, while its cell names nothing that it
     was given. None: the cell says what it does, or it owes none."""
     lease = context.lease
     holder = lease.primary

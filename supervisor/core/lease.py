@@ -80,6 +80,10 @@ class Brain:
         self.records_bytes = 0
 
 
+Delivery = tuple[int, int]
+"""What a holder was given: the lease's epoch, and n."""
+
+
 class LeaseState(enum.Enum):
     VACANT = "vacant"
     GRANTING = "granting"

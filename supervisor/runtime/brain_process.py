@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from osupervisor.bridge import line
+from osupervisor.supervisor.core.lease import Delivery
 from osupervisor.supervisor.runtime.death_watch import DeathWatch
 from osupervisor.supervisor.runtime.port import BrainPort, PortEvents
 from osupervisor.vault_store import hot
@@ -23,8 +24,8 @@ class Verdict:
     """Why the supervisor ended a brain, when it did."""
 
     reason: str
-    hung_n: int = 0
-    """The delivery that it executed for too long; 0: that is not why."""
+    hung: Delivery | None = None
+    """What it executed for too long, if that is why."""
     own_fault: bool = False
     """It broke the port's protocol, or closed it: as good as a death of its own."""
     outgrown: bool = False

@@ -369,7 +369,7 @@ class Brains:
                 process.id,
                 cell,
                 blame=(killed is None or killed.own_fault) and not process.excused,
-                hung=not process.excused and killed is not None and 0 < killed.hung_n == cell,
+                hung=None if killed is None or process.excused else killed.hung,
             )
         self._engine.turn()
         self.by_id.pop(process.id, None)

@@ -168,12 +168,13 @@ class Health:
         self._check_sense(process, cell, awake_s)
         if cell == 0 or process.killed is not None:
             return
-        call = self._engine.core.overdue(process.id, cell, running_us)
+        core = self._engine.core
+        call = core.overdue(process.id, cell, running_us)
         if call is not None and is_stopped(process.pid):  # that blames no request
             self._end(process, Verdict("it was stopped by a signal"))
         elif call is not None:
             reason = f"{call.op} ran for {running_us / 1e6:.1f} s"
-            self._end(process, Verdict(reason, hung_n=cell))
+            self._end(process, Verdict(reason, hung=(core.context.lease.epoch, cell)))
 
     def _check_sense(self, process: BrainProcess, cell: int, awake_s: float) -> None:
         silence = self._silences.setdefault(process.id, Silence())

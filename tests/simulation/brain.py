@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from osupervisor.bridge import packing
+from osupervisor.supervisor.core.lease import Delivery
 from osupervisor.wal import record as records
 from osupervisor.wal.record import Kind
 from tests.simulation import toy
@@ -39,6 +40,10 @@ class Brain:
     key: bytes = b""
     """Of the call now executing, or executed last."""
     hung: bool = False
+    slow: list[Any] | None = None
+    """The request that it would execute in the end, when it hangs in one of these."""
+    doomed: Delivery | None = None
+    """What it is to be ended for, as it took too long."""
     dead: bool = False
     """It died of what it executes."""
     large: bool = False
@@ -90,12 +95,25 @@ class Brain:
             return
         _, key, request = params
         self.cell, self.key = n, packing.pack(key)
+        self.slow = request if request[0] == toy.SLOW else None
         if self._survives(request[0], []):
             self._execute(n, request)
             self.cell = 0
             if request[0] == toy.LATE:
                 self.buffer.pop()
                 self.dead = True
+
+    def doom(self, delivery: Delivery) -> None:
+        """It will be ended for this, which may get through until then, and so may others."""
+        self.doomed = delivery
+        if self.slow is not None and self.slow[1] == [False]:
+            self.get_through()
+
+    def get_through(self) -> None:
+        """It executes what it hangs in, when that is slow and no more."""
+        if self.slow is not None and self.hung:
+            self._execute(self.cell, self.slow)
+            self.cell, self.slow, self.hung = 0, None, False
 
     def _survives(self, op: str, path: list[str]) -> bool:
         self.dead = op in toy.KILLS or toy.POISONED_PATH in path

@@ -109,6 +109,7 @@ def _dangers(token: str, rng: random.Random) -> list[Op]:
         (toy.POISON, []),
         (toy.LATE, []),
         (toy.HANG, []),
+        (toy.SLOW, [rng.choice((False, True))]),
         (toy.GROW, []),
         (toy.NONSENSE, [token]),
         (toy.READ_POISON, []),

@@ -18,7 +18,7 @@ from osupervisor.supervisor.core.context import Context
 from osupervisor.supervisor.core.done import ClientWindow, Done, DoneTable
 from osupervisor.supervisor.core.fold import Fold
 from osupervisor.supervisor.core.key import Key, is_client_key
-from osupervisor.supervisor.core.lease import Brain, Lease, LeaseState
+from osupervisor.supervisor.core.lease import Brain, Delivery, Lease, LeaseState
 from osupervisor.supervisor.core.log_tail import Entry, LogTail
 from osupervisor.wal.record import Kind
 
@@ -235,9 +235,21 @@ def _blames_nobody_for_memory() -> Any:
 
 def _blames_whoever_executes_for_memory() -> Any:
     def blaming(context: Context, brain: Brain, cell: int, within_n: int) -> None:
-        deaths.died(context, brain, cell, blame=True, hung=False)
+        deaths.died(context, brain, cell, blame=True, hung=None)
 
     return patch.object(deaths, "outgrew", blaming)
+
+
+def _blames_for_time_by_the_cell() -> Any:
+    died = deaths.died
+
+    def by_the_cell(
+        context: Context, brain: Brain, cell: int | None, *, blame: bool, hung: Delivery | None
+    ) -> None:
+        at_it = hung if hung is not None and hung[1] == cell else None
+        died(context, brain, cell, blame=blame, hung=at_it)
+
+    return patch.object(deaths, "died", by_the_cell)
 
 
 PLANTS: dict[str, Callable[[], Any]] = {
@@ -260,6 +272,7 @@ PLANTS: dict[str, Callable[[], Any]] = {
     "takes a busy primary for idle": _takes_a_busy_primary_for_idle,
     "confirms what was only delivered": _confirms_what_was_only_delivered,
     "lets a read hang": _waits_for_no_hung_read,
+    "blames for time by the cell": _blames_for_time_by_the_cell,
     "delivers suspects together": _delivers_suspects_together,
     "blames nobody for memory": _blames_nobody_for_memory,
     "blames whoever executes for memory": _blames_whoever_executes_for_memory,

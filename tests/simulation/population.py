@@ -6,6 +6,7 @@ from typing import Any
 from osupervisor.bridge import packing
 from osupervisor.bridge.port_messages import READ_ID_MIN
 from osupervisor.supervisor.core import key as keys
+from osupervisor.supervisor.core.lease import Delivery
 from osupervisor.supervisor.core.response import Response
 from tests.simulation import toy
 from tests.simulation.brain import Brain, BrainBug
@@ -210,8 +211,20 @@ class Population:
             if brain.large:
                 self.end(brain.id, blame=False, outgrown=True)
 
+    def end_doomed(self) -> None:
+        """Those that ran something for too long, and had their time to tell where they were."""
+        for brain in list(self.brains.values()):
+            if brain.doomed is not None:
+                brain.get_through()
+                self.end(brain.id, blame=False, hung=brain.doomed)
+
     def end(
-        self, brain_id: int, *, blame: bool, hung: bool = False, outgrown: bool = False
+        self,
+        brain_id: int,
+        *,
+        blame: bool,
+        hung: Delivery | None = None,
+        outgrown: bool = False,
     ) -> None:
         """A brain's process ends; its port is read to the end, unless that is left out."""
         brain, core = self.brains.get(brain_id), self._scene.core
@@ -253,6 +266,7 @@ class Population:
             while brain.inbox and brain.able:
                 self._step(brain)
                 brain.wants.clear()
+            brain.doomed = None
             if not brain.able:
                 continue
             brain.inbox.clear()

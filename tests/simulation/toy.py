@@ -18,12 +18,15 @@ ADD, PUSH, FAIL, EMPTY, LATER, CAST, BREED = (
 )  # fmt: skip
 POISON, LATE, HANG, NONSENSE = "poison", "late", "hang", "nonsense"
 """LATE: its brain dies when it has executed it, before that is told."""
+SLOW = "slow"
+"""It runs for too long, and gets through before its brain is ended for that: [False] while that is
+on its way, [True] at the very last, so that its answer is never told."""
 GROW = "grow"
 """It takes too much memory, and goes on."""
 READ, READ_POISON, READ_HANG = "read", "read_poison", "read_hang"
 QUERIES = frozenset({READ, READ_POISON, READ_HANG})
 KILLS = frozenset({POISON, READ_POISON})
-HANGS = frozenset({HANG, READ_HANG, GROW})
+HANGS = frozenset({HANG, SLOW, READ_HANG, GROW})
 POISONED_PATH = "poison"
 """Reading the state there kills."""
 LONG_RESULT = "x" * 300
@@ -91,7 +94,7 @@ def execute(state: State, request: bytes) -> Done:
             if depth:
                 effects += [["cast", BREED, [f"{token}.{i}", depth - 1], {}] for i in (0, 1)]
             ops.append([0, token])
-        case "late":
+        case "late" | "slow":
             ops.append([1, 5])
         case "nonsense":
             effects.append(["after", -1, PUSH, [args[0]], {}])

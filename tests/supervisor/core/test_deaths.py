@@ -17,7 +17,8 @@ def _many(brains: int = 6, **bounds: int) -> Rig:
 def _die(rig: Rig, cell: int | None, *, blame: bool = True, hung: bool = False) -> None:
     primary = rig.core.primary
     assert primary is not None
-    rig.core.died(primary.id, cell, blame=blame, hung=hung)
+    delivery = (rig.context.lease.epoch, cell) if hung and cell else None
+    rig.core.died(primary.id, cell, blame=blame, hung=delivery)
     rig.turn()
 
 
@@ -189,6 +190,41 @@ def test_a_calls_own_timeout_bounds_its_execution() -> None:
     assert rig.core.overdue(1, 1, 4_999_999) is None
     assert rig.core.overdue(1, 1, 5_000_001) is not None
     assert rig.core.overdue(2, 1, 5_000_001) is None and rig.core.overdue(1, 0, 9_000_000) is None
+
+
+@pytest.mark.parametrize("cell", [0, 2])
+def test_what_ran_too_long_and_got_through_unreceived_has_its_verdict(cell: int) -> None:
+    """Else it would do so in each brain that follows, and nobody got anywhere."""
+    rig = _many()
+    late, behind = rig.call("add", key="k"), rig.call("add", key="l")
+    rig.turn()
+    rig.core.died(1, cell, blame=False, hung=(rig.context.lease.epoch, 1))
+    rig.turn()
+    assert rig.code(late) == "Timeout" and rig.error(late)["data"]["final"]
+    assert not rig.answered(behind)
+    rig.respond(1)
+    rig.turn()
+    assert rig.answered(behind) and rig.code(behind) == ""
+
+
+def test_what_ran_too_long_and_was_received_meanwhile_counts_and_blames_nobody() -> None:
+    rig = _many()
+    late, behind = rig.call("add", key="k"), rig.call("add", key="l")
+    rig.turn()
+    rig.respond(1)
+    rig.core.died(1, 2, blame=False, hung=(rig.context.lease.epoch, 1))
+    rig.turn()
+    assert rig.code(late) == "" and not rig.answered(behind) and Kind.VERDICT not in rig.kinds()
+
+
+def test_a_delivery_of_an_epoch_that_is_over_is_nobodys_now() -> None:
+    """It was fenced meanwhile, and given the lease again."""
+    rig = _many()
+    call = rig.call("add", key="k")
+    rig.turn()
+    rig.core.died(1, 0, blame=False, hung=(rig.context.lease.epoch - 1, 1))
+    rig.turn()
+    assert not rig.answered(call) and Kind.VERDICT not in rig.kinds()
 
 
 def test_if_its_commit_is_there_a_hung_call_counts() -> None:
