@@ -5,7 +5,10 @@ LSN: the supervisor knows which file that was, and falls back to an older checkp
 start.
 """
 
+import contextlib
+import errno
 import gc
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +20,11 @@ from osupervisor.vault_store.state_reader import read_state
 from osupervisor.wal import reader
 from osupervisor.wal.errors import CorruptRecordError, CorruptSegmentError, WalError
 
-_DAMAGE: Final = (CorruptCheckpointError, WalError, FollowerError)
+_UNREADABLE: Final = frozenset(
+    {errno.EIO, errno.ENXIO, errno.ENODATA, errno.EBADMSG, errno.EUCLEAN, errno.EREMOTEIO}
+)
+"""What a disk or file system says of bytes that are lost. Of other errors (no memory, a file server
+that is away) the file knows nothing: the brain dies of them, and another one reads it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +89,10 @@ def _plan(params: dict[str, Any], descriptors: int) -> Plan:
 
 def _load_checkpoint(tree: StateTree, index: int, fd: int) -> None:
     try:
-        tree.refill(lambda root: read_state(fd, root=root)[1])
+        with _read(index):
+            tree.refill(lambda root: read_state(fd, root=root)[1])
     except CorruptCheckpointError as error:
         raise DamagedError(index, error.offset, 0, error.reason) from error
-    except OSError as error:
-        raise DamagedError(index, 0, 0, f"can't be read: {error.strerror}") from error
 
 
 def _replay(follower: Follower, index: int, fd: int, first: int, last: int, end: int) -> int:
@@ -96,15 +102,25 @@ def _replay(follower: Follower, index: int, fd: int, first: int, last: int, end:
     if last <= end:
         return end
     try:
-        for runs in reader.iter_runs(fd, end, last, walk_operations):
-            follower.apply_runs(runs)
+        with _read(index):
+            for runs in reader.iter_runs(fd, end, last, walk_operations):
+                follower.apply_runs(runs)
     except (CorruptRecordError, CorruptSegmentError) as error:
         raise _damaged(index, error) from error
     except FollowerError as error:
         raise DamagedError(index, 0, error.lsn, str(error)) from error
-    except OSError as error:
-        raise DamagedError(index, 0, 0, f"can't be read: {error.strerror}") from error
     return last
+
+
+@contextlib.contextmanager
+def _read(index: int) -> Generator[None]:
+    """What is done within reads the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        raise DamagedError(index, 0, 0, f"can't be read: {error.strerror}") from error
 
 
 def _damaged(index: int, error: WalError) -> DamagedError:
@@ -119,7 +135,8 @@ def _epoch(plan: Plan, files: list[tuple[int, int]]) -> int:
     for (index, fd), (first, last) in zip(files, plan.segments, strict=True):
         if first <= plan.upto <= last:
             try:
-                return reader.find(fd, plan.upto).epoch
+                with _read(index):
+                    return reader.find(fd, plan.upto).epoch
             except WalError as error:
                 raise _damaged(index, error) from error
     return plan.epoch

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from osupervisor.brain.follower import Follower
+from osupervisor.brain.load import DamagedError
+from osupervisor.brain.load import load as load_files
+from osupervisor.brain.state import StateTree
 from osupervisor.bridge import line as bridge_line
 from osupervisor.vault_store.state_reader import read_state
 from osupervisor.wal.record import Kind
@@ -277,6 +281,21 @@ def test_commit_that_cannot_be_applied_is_damage(tmp_path: Path) -> None:
         follower = nest.spawn("follower")
         load(follower, [path], None, [[1, 1]], 1)
         assert follower.expect("damaged")[0]["lsn"] == 1
+
+
+@pytest.mark.parametrize(("checkpoint", "segments"), [(5, []), (None, [(1, 5)])])
+def test_only_what_a_disk_has_lost_is_damage(
+    checkpoint: int | None, segments: list[tuple[int, int]]
+) -> None:
+    """A file that could not be read for another reason is not set aside for it."""
+    params = {"checkpoint": checkpoint, "segments": segments, "upto": 5}
+    for path, error in (("/proc/self/mem", DamagedError), ("/proc", IsADirectoryError)):
+        descriptor = os.open(path, os.O_RDONLY)  # the first gives EIO at its begin
+        try:
+            with pytest.raises(error):
+                load_files(Follower(StateTree()), params, [descriptor])
+        finally:
+            os.close(descriptor)
 
 
 def test_load_with_a_gap_between_segments_is_a_bug(tmp_path: Path) -> None:
