@@ -51,6 +51,7 @@ class Listener:
         self._frame_timeout_s = frame_timeout_s
         self._token = token
         self._accepting = False
+        self._swept_s = time.monotonic()
 
     @property
     def tcp(self) -> str | None:
@@ -110,8 +111,16 @@ class Listener:
         self.connections.add(Connection(peer, self._serving, self.connections.discard, token))
 
     def sweep(self) -> None:
-        """To be called each SWEEP_S: end connections that take too long for a frame."""
-        limit = time.monotonic() - self._frame_timeout_s
+        """To be called each SWEEP_S: end connections that take too long for a frame.
+
+        Where the loop stood still nothing was read: what has come meanwhile is read first, and
+        the next sweep tells.
+        """
+        now = time.monotonic()
+        stood_still, self._swept_s = now - self._swept_s > 2 * SWEEP_S, now
+        if stood_still:
+            return
+        limit = now - self._frame_timeout_s
         for connection in list(self.connections):
             if 0.0 < connection.half_since_s < limit:
                 connection.close()

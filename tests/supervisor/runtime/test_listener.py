@@ -2,9 +2,13 @@
 
 import asyncio
 import errno
+import os
 import socket
+import time
 from collections.abc import Callable
 from typing import cast
+
+import pytest
 
 from osupervisor.bridge.messages import request
 from osupervisor.supervisor.runtime import listener
@@ -61,6 +65,44 @@ def test_a_pause_for_want_of_descriptors_does_not_outlast_a_stop() -> None:
             assert not loop.remove_reader(sock.fileno()), "it accepts again"
             listening.start()
             await _tried(sock, 4)
+            listening.close()
+
+    asyncio.run(run())
+
+
+def test_after_a_standstill_of_the_loop_half_a_frame_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its other half has come meanwhile, and was not read."""
+    now_s = time.monotonic()
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+
+    async def run() -> None:
+        nonlocal now_s
+        loop = asyncio.get_running_loop()
+        serving = Serving(cast("Engine", None), loop, {"kernel.ping": lambda _: "pong"}, 2**20)
+        frame = request(0, "kernel.ping", [])
+        with socket.socket(socket.AF_UNIX) as sock, socket.socket(socket.AF_UNIX) as peer:
+            sock.bind(b"\0test_listener.%d" % os.getpid())
+            sock.listen()
+            peer.connect(sock.getsockname())
+            peer.sendall(frame[:3])
+            listening = Listener([sock], serving, connections_max=1, frame_timeout_s=5.0, token="")
+            listening.start()
+            while not any(each.half_since_s for each in listening.connections):
+                await asyncio.sleep(0)
+            peer.sendall(frame[3:])
+            now_s += 60.0
+            listening.sweep()
+            peer.setblocking(False)
+            assert await loop.sock_recv(peer, 4096), "the answer"
+            peer.sendall(frame[:3])
+            while not any(each.half_since_s for each in listening.connections):
+                await asyncio.sleep(0)
+            for _ in range(6):
+                now_s += 1.0
+                listening.sweep()
+            assert await loop.sock_recv(peer, 4096) == b"", "now he had his time"
             listening.close()
 
     asyncio.run(run())
