@@ -281,7 +281,7 @@ def _outcome(error: BaseException | None, value: object) -> bytes:
             outcome = packing.pack(_map_of(error)) + b"\xc0"
     except (TypeError, ValueError, OverflowError) as fault:
         reason = f"the answer can't be packed: {fault!a:.200}"
-        return packing.pack(error_map(UNAVAILABLE, reason, "see `osupervisor logs`")) + b"\xc0"
+        return packing.pack(error_map(PROTOCOL_ERROR, reason, "see `osupervisor logs`")) + b"\xc0"
     if len(outcome) <= OUTCOME_BYTES_MAX:
         return outcome
     reason = f"the answer has {len(outcome)} bytes, a frame takes {FRAME_BYTES_MAX}"
