@@ -16,6 +16,8 @@ CPY      := $(COMPILED)/bin/python
 SOURCES  := $(shell find $(PACKAGES) -name '*.py')
 KILLS  ?= 100
 SEEDS  ?= 2000
+# Tests wait for processes half of the time, so two at once take little more of each other. `make test WORKERS=`: one by one.
+WORKERS ?= -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup links start test check format lint types imports compiled test-compiled bench chaos simulate repl wheel clean version
@@ -46,7 +48,7 @@ start: $(VENV)/.installed  ## the packer service: packs one instance, is killed 
 	exec $(BIN)/osupervisor start --config $(PACKER)
 
 test: setup           ## all tests of the normal run
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q $(WORKERS)
 
 check: lint types imports  ## everything that reads the code
 format: setup         ## write every file in the one format
@@ -72,7 +74,7 @@ $(COMPILED)/.installed: $(COMPILED)/.ready setup.py $(SOURCES)
 	@touch $@
 
 test-compiled: compiled  ## the tests of what is compiled, on the compiled modules
-	$(CPY) -m pytest -q tests/supervisor/core tests/bridge tests/brain tests/simulation tests/wal/test_record.py tests/end_to_end
+	$(CPY) -m pytest -q $(WORKERS) tests/supervisor/core tests/bridge tests/brain tests/simulation tests/wal/test_record.py tests/end_to_end
 
 bench: compiled       ## every benchmark beside its floor or peer, into benchmarks/RESULTS.md; BENCH=--quick looks only
 	$(CPY) benchmarks/run_all.py $(BENCH)
