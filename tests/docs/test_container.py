@@ -36,6 +36,12 @@ def test_the_image_is_compiled_where_nothing_else_of_ours_is_installed() -> None
     assert "pip uninstall -y osupervisor" in before
 
 
+def test_the_image_has_byte_code_of_pythons_own_library() -> None:
+    """The base has none, and no process of ours may write any there."""
+    *_, image = DOCKERFILE.split("\nFROM ")
+    assert "python -m compileall" in image and "PYTHONDONTWRITEBYTECODE=1" in image
+
+
 def test_files_that_are_mounted_or_built_from_exist() -> None:
     for name in re.findall(r"- (\.{1,2}/[\w./-]+):", COMPOSE):
         assert ROOT.joinpath("docker", name).exists(), name
