@@ -6,6 +6,7 @@ imports; the table repeats each one's first sentence, and a test holds the two t
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import cast
@@ -127,5 +128,9 @@ def _complain(failure: CliError, *, as_json: bool) -> None:
 
 def main() -> None:
     """The script's entry; never returns."""
+    if os.getpid() == 1:
+        # The kernel drops a signal to process 1 that has no handler. A stop waits for heart, which
+        # unblocks it when it has spawned the first supervisor.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     sys.setrecursionlimit(RECURSION_MAX)
     sys.exit(run(sys.argv[1:]))

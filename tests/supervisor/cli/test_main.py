@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ import pytest
 from osupervisor.supervisor.cli.main import COMMANDS, osupervisor
 from tests.supervisor.cli.command import Cli, run_script
 
+IN_A_NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"]
+SHOWS_BLOCKED = """
+import signal
+from osupervisor.supervisor.cli import main
+main.run = lambda arguments: print(*signal.pthread_sigmask(signal.SIG_BLOCK, []))
+main.main()
+"""
 HEAVY = {"pydantic", "rich", "asyncio", "uvloop", "psutil", "orjson", "zstandard"}
 
 
@@ -142,3 +150,13 @@ def test_quick_commands_import_nothing_heavy(live: Cli, arguments: list[str]) ->
 def test_output_that_a_terminal_cant_show_is_replaced(live: Cli) -> None:
     ran = run_script(live.folder, "call", "echo", "☃", PYTHONIOENCODING="ascii", LC_ALL="C")
     assert (ran.returncode, ran.stdout) == (0, "\\u2603\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root here")
+@pytest.mark.parametrize(("prefix", "blocked"), [(IN_A_NAMESPACE, "15\n"), ([], "\n")])
+def test_as_process_1_a_stop_waits_for_heart(prefix: list[str], blocked: str) -> None:
+    """The kernel would drop it, and `docker stop` would wait for nothing, then kill."""
+    ran = subprocess.run(
+        [*prefix, sys.executable, "-c", SHOWS_BLOCKED], capture_output=True, text=True
+    )
+    assert (ran.stdout, ran.stderr) == (blocked, "")

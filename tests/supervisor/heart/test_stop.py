@@ -23,6 +23,17 @@ def test_a_stop_ends_everything_and_cleans_the_folder(service: Service, signum: 
     assert service.start().who()["pid"] != supervisor
 
 
+def test_a_stop_that_came_before_heart_took_its_handlers_is_heeded(service: Service) -> None:
+    """As process 1 the command line holds it back until then (`cli/main.py`)."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        service.start()
+        os.kill(service.pid, signal.SIGTERM)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert service.end()[0] == 0
+
+
 def test_a_supervisor_that_ignores_the_stop_is_killed(service: Service) -> None:
     supervisor = service.start("--shutdown", "0.3", words=("deaf",)).who()["pid"]
     assert service.stop()[0] == 0
