@@ -91,7 +91,7 @@ def refuse_second(data: Path) -> None:
         if is_stopped(pid):
             hint = f"it was stopped by a signal: `kill -CONT {pid}` lets it go on; {hint}"
         raise CliError(
-            f"{data}: a service runs here already, process {pid}",
+            f"{data}: a service runs here already, {pid_file.spoken(pid)}",
             hint,
             {"pid": pid, "data": str(data)},
             code="AlreadyRunning",

@@ -85,6 +85,11 @@ def stop_service(invocation: Invocation, data: str, timeout_s: float) -> list[in
     heart = heart_pid(data)
     if heart is None:
         return _stop_without_heart(invocation, data, deadline)
+    if heart == 0:  # its processes can't be waited for, and family(0) is whoever else runs here
+        raise CliError(
+            f"{data}: the service runs in another container, and can't be stopped from this one",
+            "stop that container, or run this command in it",
+        )
     pids = _all_of(heart, data)
     with Processes(pids) as processes:
         lock = take_stop_lock(data)

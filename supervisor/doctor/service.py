@@ -47,7 +47,7 @@ def _socket_path(data: Path) -> Finding:
 def _running(data: Path, heart: int | None) -> Finding:
     wanted = "one running service, or none and nothing of it"
     if heart is not None:
-        return Finding("service", "ok", f"running, heart is process {heart}", wanted)
+        return Finding("service", "ok", f"running, heart is {pid_file.spoken(heart)}", wanted)
     path = data / "run" / UNIX_LISTENER
     if not path.exists():
         return Finding("service", "ok", "not running", wanted)

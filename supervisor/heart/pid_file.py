@@ -45,7 +45,10 @@ def release(fd: int) -> None:
 
 
 def holder(data: str) -> int | None:
-    """The process id of the heart that serves this data folder, None where none does."""
+    """The process id of the heart that serves this data folder, None where none does.
+
+    0: it can't be seen from here, as it runs in another container.
+    """
     try:
         fd = os.open(os.path.join(data, "run", NAME), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -54,6 +57,11 @@ def holder(data: str) -> int | None:
         return _holder(fd)
     finally:
         os.close(fd)
+
+
+def spoken(pid: int) -> str:
+    """What to call a holder."""
+    return f"process {pid}" if pid else "in another container"
 
 
 def _try_lock(fd: int) -> bool:

@@ -64,6 +64,24 @@ def test_a_second_start_is_refused_with_the_first_ones_pid(cli: Cli) -> None:
     assert cli.status()["heart"] == status["heart"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root here")
+def test_from_another_container_nothing_is_stopped(cli: Cli) -> None:
+    """One that has the data directory, too, but sees none of the service's processes."""
+    start(cli.folder)
+    for command in ("stop", "restart"):
+        ran = subprocess.run(
+            ["unshare", "--pid", "--fork", "--mount-proc", SCRIPT, command, "--timeout", "30s"],
+            cwd=cli.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        assert ran.returncode == 1
+        assert "runs in another container, and can't be stopped from this one" in ran.stderr
+    assert cli.status()["state"] == "ready"
+    cli.ok("stop")
+
+
 def test_restart_repeats_the_arguments_and_keeps_the_state(cli: Cli, tmp_path: Path) -> None:
     first = json.loads(start(cli.folder, "--json", "--set", "op.timeout_s=7s").stdout)
     cli.ok("call", "add", "hits", "3")
