@@ -82,7 +82,8 @@ def extensions() -> list[Extension]:
     modules = mypycify(paths, group_name="osupervisor")
     if os.name == "posix":
         for extension in modules:
-            extension.extra_compile_args += LINKED_TIGHTLY
+            # Not by +=: all of them have one list.
+            extension.extra_compile_args = [*extension.extra_compile_args, *LINKED_TIGHTLY]
     return modules
 
 
