@@ -25,7 +25,8 @@ def died(
 
     A request may leave its brain in such a state that it dies a moment later, with 0 in its cell.
     So what is in flight at two deaths without a culprit is delivered alone from then on, one after
-    the other, and a brain that dies with one of these in flight died of it.
+    the other, and a brain that dies with one of these in flight died of it. The same holds for a
+    request that makes its brain break the protocol.
     """
     calls = _lose(context, brain, suspect_reads=blame)
     if hung is not None:
@@ -74,11 +75,14 @@ def outgrew(context: Context, brain: Brain, cell: int, within_n: int) -> None:
 
 
 def disown(context: Context, brain: Brain, reason: str, blamed: Call | None = None) -> None:
-    """End a brain that broke the protocol. `blamed`: the call in flight that made it do so."""
+    """End a brain that broke the protocol. `blamed`: the call in flight that made it do so, where
+    that is known."""
     context.out.actions.append(KillBrain(brain.id, reason))
     calls = _lose(context, brain, suspect_reads=False)
     if blamed is not None:
         _strike(context, calls, blamed)
+    else:
+        _blame(context, calls, 0)
     context.put_back(calls)
 
 

@@ -102,6 +102,9 @@ class Brain:
             if request[0] == toy.LATE:
                 self.buffer.pop()
                 self.dead = True
+            elif request[0] == toy.MISSPEAK:
+                self.buffer[-1] = packing.pack([1, n + 1000, None, [self.lease, b"", b"", b""]])
+                self.babbled = True
 
     def doom(self, delivery: Delivery) -> None:
         """It will be ended for this, which may get through until then, and so may others."""

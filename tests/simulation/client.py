@@ -112,6 +112,7 @@ def _dangers(token: str, rng: random.Random) -> list[Op]:
         (toy.SLOW, [rng.choice((False, True))]),
         (toy.GROW, []),
         (toy.NONSENSE, [token]),
+        (toy.MISSPEAK, []),
         (toy.READ_POISON, []),
         (toy.READ_HANG, []),
         (toy.CAST, [token, rng.choice((toy.POISON, toy.HANG, toy.NONSENSE, toy.GROW))]),

@@ -141,13 +141,27 @@ def _forgets_that_it_forgot() -> Any:
     return patch.object(DoneTable, "may_be_forgotten", never)
 
 
-def _blames_nobody_for_nonsense() -> Any:
+def _disowns_without_blame(when: Callable[[Call | None], bool]) -> Any:
     disown = deaths.disown
 
     def blameless(context: Context, brain: Brain, reason: str, blamed: Call | None = None) -> None:
+        if not when(blamed):
+            disown(context, brain, reason, blamed)
+            return
+        before = [(call, call.deaths) for call in context.lease.inflight if not call.is_alone]
         disown(context, brain, reason)
+        for call, count in before:
+            call.deaths = count
 
     return patch.object(deaths, "disown", blameless)
+
+
+def _blames_nobody_for_nonsense() -> Any:
+    return _disowns_without_blame(lambda blamed: blamed is not None)
+
+
+def _blames_nobody_for_misspeaking() -> Any:
+    return _disowns_without_blame(lambda blamed: blamed is None)
 
 
 def _lets_copies_share_one_time() -> Any:
@@ -266,6 +280,7 @@ PLANTS: dict[str, Callable[[], Any]] = {
     "grants to two": _grants_to_two,
     "forgets that it forgot": _forgets_that_it_forgot,
     "blames nobody for nonsense": _blames_nobody_for_nonsense,
+    "blames nobody for misspeaking": _blames_nobody_for_misspeaking,
     "lets copies share one time": _lets_copies_share_one_time,
     "lets anything be pending": _lets_anything_be_pending,
     "lets timers pile up": _lets_timers_pile_up,

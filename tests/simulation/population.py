@@ -91,6 +91,16 @@ class Population:
         core = self._scene.core
         assert core is not None
         core.at(self._scene.now_us)
+        inflight = core.context.lease.inflight
+        alone = inflight[0] if len(inflight) == 1 and inflight[0].is_alone else None
+        self._take(brain, body)
+        holder = core.context.lease.holder
+        if alone is not None and brain.babbled and holder is None and brain.id not in core.brains:
+            self._scene.oracle.died(alone.key)
+
+    def _take(self, brain: Brain, body: bytes) -> None:
+        core = self._scene.core
+        assert core is not None
         message: Any = packing.unpack(body)
         self._scene.note(f"    B{brain.id}>S", body)
         if message[0] == 2:

@@ -17,6 +17,8 @@ ADD, PUSH, FAIL, EMPTY, LATER, CAST, BREED = (
     "add", "push", "fail", "empty", "later", "cast", "breed",
 )  # fmt: skip
 POISON, LATE, HANG, NONSENSE = "poison", "late", "hang", "nonsense"
+MISSPEAK = "misspeak"
+"""Its brain gives an answer that it was not asked for, instead of its own."""
 """LATE: its brain dies when it has executed it, before that is told."""
 SLOW = "slow"
 """It runs for too long, and gets through before its brain is ended for that: [False] while that is
@@ -94,7 +96,7 @@ def execute(state: State, request: bytes) -> Done:
             if depth:
                 effects += [["cast", BREED, [f"{token}.{i}", depth - 1], {}] for i in (0, 1)]
             ops.append([0, token])
-        case "late" | "slow":
+        case "late" | "slow" | "misspeak":
             ops.append([1, 5])
         case "nonsense":
             effects.append(["after", -1, PUSH, [args[0]], {}])

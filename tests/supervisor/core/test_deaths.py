@@ -83,6 +83,28 @@ def test_deaths_that_somebody_caused_make_no_call_go_alone() -> None:
     assert len(rig.context.lease.inflight) == 3 and Kind.DEATH not in rig.kinds()
 
 
+def test_what_makes_its_brains_break_the_protocol_is_found_by_delivering_alone() -> None:
+    """Else it would do so to each brain that follows, and nobody got anywhere."""
+    rig = _many(9)
+    calls = [rig.call("add", key=f"k{n}") for n in range(3)]
+    rig.turn()
+    for _ in range(2):
+        assert len(rig.context.lease.inflight) == 3
+        rig.respond(99)
+        rig.turn()
+    assert [call.key for call in rig.context.lease.inflight] == ["k0"]
+    rig.respond(1)
+    rig.turn()
+    for _ in range(3):
+        assert [call.key for call in rig.context.lease.inflight] == ["k1"]
+        rig.respond(99)
+        rig.turn()
+    assert rig.code(calls[1]) == "Quarantined" and rig.kinds().count(Kind.DEATH) == 3
+    rig.respond(1)
+    rig.turn()
+    assert [rig.code(calls[n]) for n in (0, 2)] == ["", ""]
+
+
 def _outgrow(rig: Rig, cell: int, within_n: int = 0) -> None:
     primary = rig.core.primary
     assert primary is not None
