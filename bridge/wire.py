@@ -66,7 +66,8 @@ class Wire:
     def _begin(self) -> None:
         self.lock = threading.Lock()
         self.exchange = self._new_exchange()
-        self._unwritten = b""
+        self._unwritten = memoryview(b"")
+        """What the socket did not take of what was written last; `exchange.out` goes behind it."""
         self._driving = False
         self._parked: dict[threading.Lock, None] = {}
         self.closed = False
@@ -211,20 +212,20 @@ class Wire:
         connection = self._socket
         if connection is None or not (out or self._unwritten):
             return
-        data = b"".join((self._unwritten, *out)) if self._unwritten or len(out) > 1 else out[0]
         try:
-            out.clear()
-            sent = connection.send(data, _WRITE_FLAGS)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            sent = len(data)  # The driver finds the broken connection when it reads.
+            if self._unwritten:
+                self._unwritten = self._unwritten[_send(connection, self._unwritten) :]
+            if out and not self._unwritten:
+                data = b"".join(out) if len(out) > 1 else out[0]
+                out.clear()
+                sent = _send(connection, data)
+                if sent < len(data):
+                    self._unwritten = memoryview(data)[sent:]
         except BaseException:  # ^C: nobody knows what was sent; all is sent again on another one
-            self._unwritten = b""
+            self._unwritten = memoryview(b"")
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             raise
-        self._unwritten = data[sent:] if sent < len(data) else b""
         if self._unwritten and not self._polls_output:
             self._polls_output = True
             self._poll.modify(connection, select.POLLIN | select.POLLOUT)
@@ -277,7 +278,7 @@ class Wire:
     def _drop(self, connection: socket.socket) -> None:
         self._poll.unregister(connection)
         self._socket = None
-        self._unwritten = b""
+        self._unwritten = memoryview(b"")
         connection.close()
 
     def close(self) -> None:
@@ -306,3 +307,14 @@ class Wire:
         if not self.closed:
             self.release()
             self._begin()
+
+
+def _send(connection: socket.socket, data: bytes | memoryview) -> int:
+    """How much of it the socket took; all, where it is broken: the driver finds that when it
+    reads."""
+    try:
+        return connection.send(data, _WRITE_FLAGS)
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return len(data)
