@@ -8,6 +8,7 @@ Both classes are made once per call, so that each has an `__init__` of its own: 
 compiled, one that a decorator makes is run by the interpreter.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -27,6 +28,10 @@ class Asker(Protocol):
 
     def flush(self) -> None:
         """Send what is queued."""
+        ...
+
+    def when_read(self, answer: Callable[[], None]) -> None:
+        """Call this as soon as nothing waits to be sent: of what can be answered at any time."""
         ...
 
 

@@ -77,8 +77,11 @@ class Actions:
         def failed(reason: str) -> None:
             self._say("error", "outcome.not_read", lsn=lsn, reason=reason)
 
-        if waiter.asker.answer(waiter.message_id, self._tape.outcome_at(lsn, failed)):
-            waiter.asker.flush()
+        def answer() -> None:
+            if waiter.asker.answer(waiter.message_id, self._tape.outcome_at(lsn, failed)):
+                waiter.asker.flush()
+
+        waiter.asker.when_read(answer)
 
     def _load(self, brain: int, after: int) -> None:
         process = self._brains.by_id.get(brain)

@@ -4,12 +4,14 @@
                     \\-> any other method --> its handler ------> answer
 
 What a peer may send is the session's business (bridge/session.py). One that doesn't read its
-answers is not read from any more, and closed at `unsent_bytes_max`.
+answers is not read from any more, and closed at `unsent_bytes_max`. What it then asks for again is
+in the log, and read from there as it reads: all at once it would be closed again, for ever.
 """
 
 import asyncio
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, cast
@@ -81,6 +83,8 @@ class Connection:
         self._session = Session(token or None)
         self._outgoing = Outgoing(sock, serving.loop, self._sent_all, self.close)
         self._answers = BytesWriter()
+        self._later: deque[Callable[[], None]] = deque()
+        """What answers, one by one, when all before it is sent."""
         self._reading = False
         self.open = True
         self.half_since_s = 0.0
@@ -103,14 +107,26 @@ class Connection:
         self._answers = BytesWriter()
         if not self.open:
             return
+        has_unread = self._outgoing.unsent_bytes > 0
         self._outgoing.send(answers.getvalue())
         unsent = self._outgoing.unsent_bytes
         if unsent > UNREAD_BYTES:
             self._read_off()
-            if unsent > self._serving.unsent_bytes_max:
+            if has_unread and unsent > self._serving.unsent_bytes_max:
                 self.close()
 
+    def when_read(self, answer: Callable[[], None]) -> None:
+        if self._outgoing.unsent_bytes or self._later:
+            self._later.append(answer)
+        else:
+            answer()
+
     def _sent_all(self) -> None:
+        later = self._later
+        while later and not self._outgoing.unsent_bytes:
+            later.popleft()()
+        if self._outgoing.unsent_bytes:
+            return
         if self._session.closing:
             self.close()
         else:
@@ -264,6 +280,7 @@ class Connection:
             return
         self._read_off()
         self.open = False
+        self._later.clear()
         self._outgoing.close()
         self._sock.close()
         for task in self.tasks:

@@ -164,6 +164,9 @@ class _Awaiting:
     def flush(self) -> None:
         raise AssertionError("nothing is ever queued here")
 
+    def when_read(self, answer: Callable[[], None]) -> None:
+        answer()
+
 
 async def _retry(parts: Parts, letter: str) -> object:
     """Send a letter's request again, under a new key. It is dropped when it succeeds; else it

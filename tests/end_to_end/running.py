@@ -58,10 +58,10 @@ class Ledger(Brain):
             self.state["fill"][str(number)] = number
 
     @op
-    def receipt(self, token: str) -> str:
+    def receipt(self, token: str, size: int = 1000) -> str:
         """A long answer, of a state that moves on."""
         self.state["receipts"] = self.state.get("receipts", 0) + 1
-        return f"{token} {self.state['receipts']} " + "x" * 1000
+        return f"{token} {self.state['receipts']} " + "x" * size
 
     @op
     def later(self, seconds: float, token: str) -> None:

@@ -141,6 +141,20 @@ def test_past_its_deadline_an_op_is_traced_killed_and_answered(start: Start) -> 
     assert "in spin" in shown["traceback"]
 
 
+def test_long_answers_come_to_a_client_that_was_cut_off_as_it_did_not_read(start: Start) -> None:
+    """It asks again for all of them, and they must not cut it off again."""
+    service = start('[listen]\nunsent_bytes_max = "2MiB"\n')
+    service.client.call("add", "x", 1)  # connected
+    pipeline = service.client.pipeline(window=100)
+    replies = [pipeline.call("receipt", str(n), 2**20) for n in range(12)]
+    pipeline.flush()
+    with Client(service.data) as other:
+        wait_for(lambda: "osupervisor_connections 1\n" in other.metrics(), "the cut")
+    pipeline.drain()
+    assert [reply.result().split()[0] for reply in replies] == [str(n) for n in range(12)]
+    assert service.client.state(["receipts"]) == 12
+
+
 def test_a_stopped_brain_is_replaced_and_blamed_for_nothing(start: Start) -> None:
     service = start("[health]\nsuspicion_s = 0.3\nsilence_s = 0.5\n")
     os.kill(service.pid("primary"), signal.SIGSTOP)

@@ -1,6 +1,7 @@
 """The clients of one world, and the copies of their requests that are on their way."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ class Asker:
         raise AssertionError("the crowd hands out answers")
 
     def flush(self) -> None:
+        raise AssertionError("the crowd hands out answers")
+
+    def when_read(self, answer: Callable[[], None]) -> None:
         raise AssertionError("the crowd hands out answers")
 
 

@@ -1,7 +1,7 @@
 """The core on a bench: a log in a list, brains as lists of messages, one call for each event."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,6 +47,9 @@ class Asker:
         raise AssertionError("the rig hands out answers")
 
     def flush(self) -> None:
+        raise AssertionError("the rig hands out answers")
+
+    def when_read(self, answer: Callable[[], None]) -> None:
         raise AssertionError("the rig hands out answers")
 
 

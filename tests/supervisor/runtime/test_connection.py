@@ -1,13 +1,16 @@
 """A client's connection: what it answers whatever is asked and whatever the answer is."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import pytest
 
+from osupervisor.bridge import packing
 from osupervisor.bridge.errors import ProtocolError, RemoteProtocolError, from_map
 from osupervisor.bridge.frames import FRAME_BYTES_MAX, FrameDecoder
 from osupervisor.bridge.messages import Response, parse, request
@@ -182,4 +185,42 @@ def test_half_a_frame_is_not_waited_for_while_its_peer_is_not_read_from(
         turn(loop)
     assert connection.half_since_s > 0.0, "it is read from again"
     connection.close()
+    theirs.close()
+
+
+def test_what_can_be_answered_at_any_time_waits_until_its_peer_reads(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """All at once it would end the connection, and so would all that is asked for again then."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    connection = Connection(ours, Serving(ENGINE, loop, HANDLERS, 2**20), lambda _: None)
+    outcome = b"\xc0" + packing.pack(b"x" * 2 * UNREAD_BYTES)
+
+    def answer(message_id: int) -> None:
+        assert connection.answer(message_id, outcome)
+        connection.flush()
+
+    for message_id in range(8):
+        connection.when_read(partial(answer, message_id))
+    decoder, found = FrameDecoder(), list[bytes]()
+    while len(found) < 8:
+        turn(loop)
+        assert connection.open
+        with contextlib.suppress(BlockingIOError):
+            found += decoder.feed(theirs.recv(2**20))
+    answers = [parse(body) for body in found]
+    assert [each.id for each in answers if isinstance(each, Response)] == list(range(8))
+    connection.close()
+    theirs.close()
+
+
+def test_a_peer_that_reads_nothing_is_closed(loop: asyncio.AbstractEventLoop) -> None:
+    ours, theirs = socket.socketpair()
+    connection = Connection(ours, Serving(ENGINE, loop, HANDLERS, 2**20), lambda _: None)
+    for message_id in range(2):
+        assert connection.open
+        connection.answer(message_id, b"\xc0" + packing.pack(b"x" * 2 * UNREAD_BYTES))
+        connection.flush()
+    assert not connection.open
     theirs.close()
