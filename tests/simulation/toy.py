@@ -17,9 +17,9 @@ ADD, PUSH, FAIL, EMPTY, LATER, CAST, BREED = (
     "add", "push", "fail", "empty", "later", "cast", "breed",
 )  # fmt: skip
 POISON, LATE, HANG, NONSENSE = "poison", "late", "hang", "nonsense"
+"""LATE: its brain dies when it has executed it, before that is told."""
 MISSPEAK = "misspeak"
 """Its brain gives an answer that it was not asked for, instead of its own."""
-"""LATE: its brain dies when it has executed it, before that is told."""
 SLOW = "slow"
 """It runs for too long, and gets through before its brain is ended for that: [False] while that is
 on its way, [True] at the very last, so that its answer is never told."""
