@@ -46,6 +46,8 @@ OUTCOME_BYTES_MAX: Final = FRAME_BYTES_MAX - 16
 """What stands before it in an answer has 11 bytes at most."""
 UNREAD_BYTES: Final = 1024 * 1024
 """With more unsent than this the peer is not read from: it reads first."""
+LATER_MAX: Final = 1024
+"""Nor with so many answers that wait for it to read: it could ask for ever."""
 
 _NEW: Final = State.NEW  # Looking up an enum's member costs as much as a comparison.
 
@@ -116,10 +118,12 @@ class Connection:
                 self.close()
 
     def when_read(self, answer: Callable[[], None]) -> None:
-        if self._outgoing.unsent_bytes or self._later:
-            self._later.append(answer)
-        else:
+        if not (self._outgoing.unsent_bytes or self._later):
             answer()
+            return
+        self._later.append(answer)
+        if len(self._later) >= LATER_MAX:
+            self._read_off()
 
     def _sent_all(self) -> None:
         later = self._later

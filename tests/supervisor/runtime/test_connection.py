@@ -16,6 +16,7 @@ from osupervisor.bridge.frames import FRAME_BYTES_MAX, FrameDecoder
 from osupervisor.bridge.messages import Response, parse, request
 from osupervisor.supervisor.core.call import Call as CoreCall
 from osupervisor.supervisor.runtime.connection import (
+    LATER_MAX,
     UNREAD_BYTES,
     Connection,
     Handler,
@@ -211,6 +212,31 @@ def test_what_can_be_answered_at_any_time_waits_until_its_peer_reads(
             found += decoder.feed(theirs.recv(2**20))
     answers = [parse(body) for body in found]
     assert [each.id for each in answers if isinstance(each, Response)] == list(range(8))
+    connection.close()
+    theirs.close()
+
+
+def test_who_asks_again_and_again_and_reads_nothing_is_not_read_from(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """What waits for him would grow without end else. When he reads he is read from again."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    connection = Connection(ours, Serving(ENGINE, loop, HANDLERS, 2**30), lambda _: None)
+    connection.answer(0, b"\xc0" + packing.pack(b"x" * (UNREAD_BYTES - 100)))
+    connection.flush()
+    answered: list[int] = []
+    for number in range(LATER_MAX):
+        connection.when_read(partial(answered.append, number))
+    theirs.sendall(request(1, "kernel.ping", []))
+    turn(loop)
+    assert not answered and ours.recv(1, socket.MSG_PEEK), "what he asked is left in the socket"
+    decoder, found = FrameDecoder(), list[bytes]()
+    while len(found) < 2:
+        with contextlib.suppress(BlockingIOError):
+            found += decoder.feed(theirs.recv(2**20))
+        turn(loop)
+    assert answered == list(range(LATER_MAX))
     connection.close()
     theirs.close()
 
