@@ -133,6 +133,13 @@ class Core:
         if view is not None:
             deaths.died(self.context, view, cell, blame=blame, hung=hung)
 
+    def halted(self, brain: int) -> None:
+        """The same, of one that was ended because it was stopped, or gave no sign of life. See
+        deaths.halted."""
+        view = self.context.brains.get(brain)
+        if view is not None:
+            deaths.halted(self.context, view)
+
     def outgrew(self, brain: int, cell: int, within_n: int) -> None:
         """The same, of one that was ended because it took more memory than it may. See
         deaths.outgrew."""

@@ -56,6 +56,22 @@ def _blame(context: Context, calls: list[Call], cell: int | None) -> None:
         _strike(context, calls, suspect)
 
 
+def halted(context: Context, brain: Brain) -> None:
+    """A brain was ended because it was stopped by a signal, or gave no sign of life while it
+    executed nothing; its port was read to the end.
+
+    Mostly somebody else did that, so that its cell blames nobody. But a request may do it too, and
+    would in every brain: what is in flight at two such deaths goes alone, as in `died`. A query
+    that a follower read at two of them waits for a lease.
+    """
+    first = next(iter(brain.reads.values()), None)
+    if first is not None:
+        first.deaths += 1
+    calls = _lose(context, brain, suspect_reads=first is not None and first.is_alone)
+    _blame(context, calls, 0)
+    context.put_back(calls)
+
+
 def outgrew(context: Context, brain: Brain, cell: int, within_n: int) -> None:
     """A brain was ended because it took more memory than it may; its port was read to the end.
 

@@ -30,6 +30,8 @@ class Verdict:
     """It broke the port's protocol, or closed it: as good as a death of its own."""
     outgrown: bool = False
     """It took more memory than it may."""
+    halted: bool = False
+    """It was stopped, or silent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -364,6 +364,8 @@ class Brains:
         process.doing = _doing(core, cell) if holds else None
         if killed is not None and killed.outgrown and not process.excused:
             core.outgrew(process.id, cell, process.within_n)
+        elif killed is not None and killed.halted and not process.excused:
+            core.halted(process.id)
         else:
             core.died(
                 process.id,

@@ -170,8 +170,8 @@ class Health:
             return
         core = self._engine.core
         call = core.overdue(process.id, cell, running_us)
-        if call is not None and is_stopped(process.pid):  # that blames no request
-            self._end(process, Verdict("it was stopped by a signal"))
+        if call is not None and is_stopped(process.pid):  # that blames no request at once
+            self._end(process, Verdict("it was stopped by a signal", halted=True))
         elif call is not None:
             reason = f"{call.op} ran for {running_us / 1e6:.1f} s"
             self._end(process, Verdict(reason, hung=(core.context.lease.epoch, cell)))
@@ -201,10 +201,10 @@ class Health:
         if silence.quiet_s <= self._settings.silence_s or process.killed is not None:
             return
         if is_stopped(process.pid):
-            self._end(process, Verdict("it was stopped by a signal"))
+            self._end(process, Verdict("it was stopped by a signal", halted=True))
         elif not process.reader.cell()[0]:
             reason = f"no sign of life for {silence.quiet_s:.1f} s while no op ran"
-            self._end(process, Verdict(reason))
+            self._end(process, Verdict(reason, halted=True))
 
     def _check_port(self, process: BrainProcess, passed_s: float) -> None:
         silence = self._silences.setdefault(process.id, Silence())

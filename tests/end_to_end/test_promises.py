@@ -162,6 +162,17 @@ def test_a_stopped_brain_is_replaced_and_blamed_for_nothing(start: Start) -> Non
     assert service.client.request("system.deadletter", ["ls"]) == []
 
 
+def test_a_request_that_stops_every_brain_is_quarantined(start: Start) -> None:
+    """Nothing behind it got anywhere."""
+    service = start("[health]\nsuspicion_s = 0.3\nsilence_s = 0.5\n")
+    with ThreadPoolExecutor(2) as pool:
+        stops = pool.submit(service.client.call, "stop")
+        behind = [pool.submit(service.client.put, str(n)) for n in range(2)]
+        with pytest.raises(Quarantined):
+            stops.result()
+        assert sorted(each.result() for each in behind) == [1, 2]
+
+
 def test_a_long_op_is_no_silence(start: Start) -> None:
     service = start("[health]\nsuspicion_s = 0.2\nsilence_s = 0.3\n")
     primary = service.pid("primary")

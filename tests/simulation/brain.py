@@ -46,6 +46,8 @@ class Brain:
     """What it is to be ended for, as it took too long."""
     dead: bool = False
     """It died of what it executes."""
+    stopped: bool = False
+    """By what it executes."""
     large: bool = False
     """It takes more memory than it may."""
     within_n: int = 0
@@ -121,6 +123,7 @@ class Brain:
     def _survives(self, op: str, path: list[str]) -> bool:
         self.dead = op in toy.KILLS or toy.POISONED_PATH in path
         self.hung = op in toy.HANGS
+        self.stopped = op in toy.STOPS
         self.large = self.large or op == toy.GROW
         return self.able
 

@@ -113,10 +113,12 @@ def _dangers(token: str, rng: random.Random) -> list[Op]:
         (toy.GROW, []),
         (toy.NONSENSE, [token]),
         (toy.MISSPEAK, []),
+        (toy.STOP, []),
+        (toy.READ_STOP, []),
         (toy.READ_POISON, []),
         (toy.READ_HANG, []),
         (toy.CAST, [token, rng.choice((toy.POISON, toy.HANG, toy.NONSENSE, toy.GROW))]),
-        (toy.LATER, [token, 50_000, rng.choice((toy.POISON, toy.HANG))]),
+        (toy.LATER, [token, 50_000, rng.choice((toy.POISON, toy.HANG, toy.STOP))]),
         (toy.BREED, [token, 4]),
         ("", [toy.POISONED_PATH]),
     ]

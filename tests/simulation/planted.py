@@ -254,6 +254,13 @@ def _blames_whoever_executes_for_memory() -> Any:
     return patch.object(deaths, "outgrew", blaming)
 
 
+def _blames_nobody_for_stopping() -> Any:
+    def blameless(context: Context, brain: Brain) -> None:
+        deaths.died(context, brain, 0, blame=False, hung=None)
+
+    return patch.object(deaths, "halted", blameless)
+
+
 def _blames_for_time_by_the_cell() -> Any:
     died = deaths.died
 
@@ -289,6 +296,7 @@ PLANTS: dict[str, Callable[[], Any]] = {
     "lets a read hang": _waits_for_no_hung_read,
     "blames for time by the cell": _blames_for_time_by_the_cell,
     "delivers suspects together": _delivers_suspects_together,
+    "blames nobody for stopping": _blames_nobody_for_stopping,
     "blames nobody for memory": _blames_nobody_for_memory,
     "blames whoever executes for memory": _blames_whoever_executes_for_memory,
     "never ends a lease": _never_ends_a_lease,

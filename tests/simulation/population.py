@@ -221,6 +221,11 @@ class Population:
             if brain.large:
                 self.end(brain.id, blame=False, outgrown=True)
 
+    def end_stopped(self) -> None:
+        for brain in list(self.brains.values()):
+            if brain.stopped:
+                self.end(brain.id, blame=False, halted=True)
+
     def end_doomed(self) -> None:
         """Those that ran something for too long, and had their time to tell where they were."""
         for brain in list(self.brains.values()):
@@ -235,6 +240,7 @@ class Population:
         blame: bool,
         hung: Delivery | None = None,
         outgrown: bool = False,
+        halted: bool = False,
     ) -> None:
         """A brain's process ends; its port is read to the end, unless that is left out."""
         brain, core = self.brains.get(brain_id), self._scene.core
@@ -246,13 +252,15 @@ class Population:
                     self._hear(brain, brain.outbox.popleft())
             core.at(self._scene.now_us)
             lease = core.context.lease
-            grew_alone = outgrown and len(lease.inflight) == 1
-            if (blame or grew_alone) and lease.holder is not None and lease.holder.id == brain.id:
+            did_it_alone = (outgrown or halted) and len(lease.inflight) == 1
+            if (blame or did_it_alone) and lease.holder is not None and lease.holder.id == brain.id:
                 for call in lease.inflight:
                     if call.n == brain.n:
                         self._scene.oracle.died(call.key)
             if outgrown:
                 core.outgrew(brain.id, brain.cell, brain.within_n)
+            elif halted:
+                core.halted(brain.id)
             else:
                 core.died(brain.id, brain.cell, blame=blame, hung=hung)
         self.brains.pop(brain_id, None)

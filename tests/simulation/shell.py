@@ -146,6 +146,7 @@ class Shell:
         brain = None if primary is None else self._population.brains.get(primary.id)
         core.tick(0 if brain is None else brain.cell)
         self._population.watch_memory()
+        self._population.end_stopped()
         self._population.end_doomed()
         if brain is not None and brain.hung and not brain.large:
             call = core.overdue(brain.id, brain.cell, self._scene.sizes.limits.op_timeout_us + 1)

@@ -23,12 +23,15 @@ MISSPEAK = "misspeak"
 SLOW = "slow"
 """It runs for too long, and gets through before its brain is ended for that: [False] while that is
 on its way, [True] at the very last, so that its answer is never told."""
+STOP = "stop"
+"""It stops its process."""
 GROW = "grow"
 """It takes too much memory, and goes on."""
-READ, READ_POISON, READ_HANG = "read", "read_poison", "read_hang"
-QUERIES = frozenset({READ, READ_POISON, READ_HANG})
+READ, READ_POISON, READ_HANG, READ_STOP = "read", "read_poison", "read_hang", "read_stop"
+QUERIES = frozenset({READ, READ_POISON, READ_HANG, READ_STOP})
 KILLS = frozenset({POISON, READ_POISON})
-HANGS = frozenset({HANG, SLOW, READ_HANG, GROW})
+STOPS = frozenset({STOP, READ_STOP})
+HANGS = frozenset({HANG, SLOW, READ_HANG, GROW}) | STOPS
 POISONED_PATH = "poison"
 """Reading the state there kills."""
 LONG_RESULT = "x" * 300

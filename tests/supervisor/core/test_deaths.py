@@ -105,6 +105,43 @@ def test_what_makes_its_brains_break_the_protocol_is_found_by_delivering_alone()
     assert [rig.code(calls[n]) for n in (0, 2)] == ["", ""]
 
 
+def test_what_stops_its_brains_is_found_by_delivering_alone() -> None:
+    """One brain may be stopped by anybody; every one that follows is not."""
+    rig = _many(9)
+    calls = [rig.call("add", key=f"k{n}") for n in range(2)]
+    rig.turn()
+    for deaths in range(5):
+        assert rig.kinds().count(Kind.DEATH) == max(0, deaths - 2)
+        assert [call.key for call in rig.context.lease.inflight] == ["k0", "k1"][
+            : 2 if deaths < 2 else 1
+        ]
+        primary = rig.core.primary
+        assert primary is not None
+        rig.core.halted(primary.id)
+        rig.turn()
+    assert rig.code(calls[0]) == "Quarantined"
+    rig.respond(1)
+    rig.turn()
+    assert rig.code(calls[1]) == ""
+
+
+def test_a_query_that_a_follower_read_when_it_was_stopped_is_read_by_another_once() -> None:
+    rig = _many(4)
+    rig.break_disk()
+    call = rig.call("read")
+    rig.turn()
+    for _ in range(2):
+        (reader,) = [brain.id for brain in rig.core.brains.values() if brain.reads]
+        rig.core.halted(reader)
+        rig.turn()
+    assert not any(brain.reads for brain in rig.core.brains.values())
+    rig.heal()
+    assert [each.op for each in rig.context.lease.inflight] == ["read"]
+    rig.respond(1, query=True)
+    rig.turn()
+    assert rig.code(call) == ""
+
+
 def _outgrow(rig: Rig, cell: int, within_n: int = 0) -> None:
     primary = rig.core.primary
     assert primary is not None
