@@ -59,6 +59,17 @@ class Silence:
     """The answer that it owes while its cell makes no sense."""
     owed_s: float = 0.0
     """For how long."""
+    op_since_ns: int = 0
+    """When the op began that it executes."""
+    op_frozen_us: int = 0
+    """For how much of its time since then nobody looked: the whole service may have been frozen."""
+
+    def frozen_us(self, op_since_ns: int, running_us: int, late_s: float) -> int:
+        """The same, with a look that came too late by `late_s`."""
+        if op_since_ns != self.op_since_ns:
+            self.op_since_ns, self.op_frozen_us = op_since_ns, 0
+        self.op_frozen_us += min(int(late_s * 1e6), running_us)
+        return self.op_frozen_us
 
 
 class Health:
@@ -145,7 +156,7 @@ class Health:
             if process.gone or not process.ready:
                 continue
             awake = self._awake_s(process, passed)
-            self._check_deadline(process, awake)
+            self._check_deadline(process, awake, late)
             if not process.gone:
                 self._check_silence(process, awake)
                 self._check_port(process, passed)
@@ -160,7 +171,7 @@ class Health:
         before, silence.waited_s = silence.waited_s, _run_queue_s(process.pid)
         return max(0.0, passed_s - max(0.0, silence.waited_s - before))
 
-    def _check_deadline(self, process: BrainProcess, awake_s: float) -> None:
+    def _check_deadline(self, process: BrainProcess, awake_s: float, late_s: float) -> None:
         cell, since_ns = process.reader.cell()
         running_us = (time.monotonic_ns() - since_ns) // 1000
         if running_us < 0:  # a time to come is nonsense, and so is the rest
@@ -168,6 +179,8 @@ class Health:
         self._check_sense(process, cell, awake_s)
         if cell == 0 or process.killed is not None:
             return
+        silence = self._silences.setdefault(process.id, Silence())
+        running_us -= silence.frozen_us(since_ns, running_us, late_s)
         core = self._engine.core
         call = core.overdue(process.id, cell, running_us)
         if call is not None and is_stopped(process.pid):  # that blames no request at once

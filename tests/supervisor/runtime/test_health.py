@@ -104,3 +104,54 @@ def test_a_brain_that_waits_for_a_cpu_is_not_blamed_for_what_it_owes(
     monkeypatch.setattr(health, "time", clock)
     monkeypatch.setattr(health, "_run_queue_s", in_the_run_queue_s)
     asyncio.run(run())
+
+
+def test_time_in_which_nobody_looked_is_not_an_ops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All processes may have been frozen: its call got the last word, a Timeout, for that."""
+    now_s = 1_000.0
+    suspicions: list[str] = []
+
+    async def run() -> None:
+        nonlocal now_s
+        loop = asyncio.get_running_loop()
+        rig = Rig(limits=Limits(op_timeout_us=2_000_000))
+        rig.ready(1)
+        rig.turn()
+        rig.call("add")
+        rig.turn()
+        process, ends = brain_process.make(1, loop, Nobody())
+        reader, process.ready = process.reader, True
+        since_ns = int(now_s * 1e9)
+        shown = SimpleNamespace(cell=lambda: (1, since_ns), heartbeat_ns=lambda: int(now_s * 1e9))
+        monkeypatch.setattr(process, "reader", shown)
+        monitor = Health(
+            HealthSettings(sample_interval_s=1e6),
+            0,
+            tmp_path,
+            cast("Engine", SimpleNamespace(core=rig.core)),
+            cast("Brains", SimpleNamespace(by_id={1: process}, kill=told)),
+            loop,
+            lambda _process, reason: suspicions.append(reason),
+        )
+        for steps_s in ([LOOK_S] * 10, [4.0], [LOOK_S] * 10, [3.0], [LOOK_S] * 10):
+            for step_s in steps_s:
+                now_s += step_s
+                monitor.look()
+        assert not suspicions
+        for _ in range(20):
+            now_s += LOOK_S
+            monitor.look()
+        assert [each.split(" ")[:3] for each in suspicions] == [["add", "ran", "for"]]
+        monkeypatch.setattr(process, "reader", reader)
+        ends.close()
+        process.close()
+        os.close(process.output)
+
+    def told(_process: object, _verdict: object) -> None:
+        """What it is killed for stands in `suspicions`."""
+
+    clock = SimpleNamespace(monotonic=lambda: now_s, monotonic_ns=lambda: int(now_s * 1e9))
+    monkeypatch.setattr(health, "time", clock)
+    asyncio.run(run())
