@@ -75,7 +75,10 @@ def _enter(context: Context, call: Call) -> None:
             return
     calls, size_bytes = queue.calls, queue.size_bytes + size
     if len(calls) >= queue.calls_max or size_bytes > queue.bytes_max:
-        context.answer(call, outcomes.overloaded(len(calls), queue.size_bytes))
+        if size > queue.bytes_max:
+            context.answer(call, outcomes.too_large(call.op, size, queue.bytes_max))
+        else:
+            context.answer(call, outcomes.overloaded(len(calls), queue.size_bytes))
         return
     context.live[call.key] = call
     calls.append(call)

@@ -87,6 +87,16 @@ def overloaded(calls: int, size: int) -> bytes:
     )
 
 
+def too_large(op: str, size: int, bytes_max: int) -> bytes:
+    """Final: it would be so again."""
+    return error(
+        "InvalidArguments",
+        f"{op}: the request has {size} bytes, queue_bytes_max is {bytes_max}",
+        "this request did nothing; ask for less at once, or raise queue_bytes_max",
+        bytes=size,
+    )
+
+
 def not_durable(op: str) -> bytes:
     return error(
         "Unavailable",

@@ -86,6 +86,16 @@ def test_overloaded_comes_behind_what_is_known_or_on_its_way() -> None:
     assert [rig.code(call) for call in calls] == ["", "-", "-", "Overloaded"]
 
 
+def test_what_no_queue_takes_is_refused_for_good() -> None:
+    """As Overloaded it would be sent again and again, and never be taken."""
+    rig = _rig(window=1, queue_bytes_max=100)
+    rig.call("add", key="delivered")
+    rig.turn()
+    calls = [rig.call("add", "x" * size, key=f"{size}") for size in (10, 70, 200)]
+    rig.turn()
+    assert [rig.code(call) for call in calls] == ["-", "Overloaded", "InvalidArguments"]
+
+
 def test_calls_without_a_key_are_executed_once_per_arrival() -> None:
     rig = _rig()
     for _ in range(2):

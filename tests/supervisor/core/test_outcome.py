@@ -15,6 +15,7 @@ ERRORS = {
     "quarantined": (outcome.quarantined("op", 3), "Quarantined"),
     "read_only": (outcome.read_only("no space"), "ReadOnly"),
     "overloaded": (outcome.overloaded(3, 900), "Overloaded"),
+    "too_large": (outcome.too_large("op", 3, 2), "InvalidArguments"),
     "not_durable": (outcome.not_durable("op"), "Unavailable"),
     "too_many_copies": (outcome.too_many_copies("op"), "Unavailable"),
     "too_much_pending": (outcome.too_much_pending("op", 3, 99), "OpFailed"),
