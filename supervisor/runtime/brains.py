@@ -31,8 +31,6 @@ RESPAWN_DELAY_S = 0.02
 then the new primary is forked, which stops it for milliseconds."""
 REMAKE_DELAY_S = 0.1
 """After a brain could not be made, for want of descriptors or memory."""
-LOADS_MAX = 8
-"""A brain that has loaded so often and still isn't up to date never will be."""
 CLOSED_PORT_S = 0.5
 """A brain that is dying closes its port a little before its death is noticed."""
 EXIT_WAIT_S = 10.0
@@ -132,16 +130,19 @@ class Brains:
         if own and self._engine.core.want_fork(brain):
             self._engine.wake()
             return
-        self._spawn_cold(brain, self._forker)
+        if not self._spawn_cold(brain, self._forker):
+            self.refill_soon(REMAKE_DELAY_S)
 
     def own(self) -> list[BrainProcess]:
         """Those that run the author's code."""
         return [process for process in self.by_id.values() if not process.safe]
 
-    def spawn_safe(self, forker: Forker) -> None:
-        """Start a safe brain, if there is none and nothing is being stopped."""
-        if len(self.by_id) == len(self.own()) and not self.stopping:
-            self._spawn_cold(self._new_id(), forker, safe=True)
+    def spawn_safe(self, forker: Forker) -> bool:
+        """Start a safe brain, if there is none and nothing is being stopped. False: it could not
+        be made now."""
+        if len(self.by_id) > len(self.own()) or self.stopping:
+            return True
+        return self._spawn_cold(self._new_id(), forker, safe=True)
 
     def dismiss_safe(self) -> None:
         """Ask the safe brain to end, if there is one."""
@@ -158,20 +159,22 @@ class Brains:
         self._next_id = brain + 1
         return brain
 
-    def _spawn_cold(self, brain: int, forker: Forker, *, safe: bool = False) -> None:
+    def _spawn_cold(self, brain: int, forker: Forker, *, safe: bool = False) -> bool:
+        """False: it could not be made now."""
         try:
             process, ends = brain_process.make(brain, self._loop, self)
         except OSError:  # too many descriptors are open, or there is no memory
-            self.refill_soon(REMAKE_DELAY_S)
-            return
+            return False
         process.safe = safe
-        if forker.spawn(brain, ends.descriptors()):
+        is_made = forker.spawn(brain, ends.descriptors())
+        if is_made:
             self._register(process)
             self._events.brain_made(process)
         else:
             process.close()
             os.close(process.output)
         ends.close()
+        return is_made
 
     def fork(self, action: ForkBrain) -> None:
         """Hand the source the ends of a new brain; its port frame follows."""

@@ -26,7 +26,7 @@ RETRY_S = 1.0
 class SafePopulation(Protocol):
     """The brain manager, as far as it is needed here."""
 
-    def spawn_safe(self, forker: "SafeBrain") -> None: ...
+    def spawn_safe(self, forker: "SafeBrain") -> bool: ...
     def dismiss_safe(self) -> None: ...
     def spawned(self, brain: int, pid: int) -> None: ...
     def exited(self, pid: int, status: int) -> None: ...
@@ -77,8 +77,8 @@ class SafeBrain:
         if not self._wanted:
             return
         if self._nursery is not None:
-            if self._nursery.ready:
-                self.brains.spawn_safe(self)
+            if self._nursery.ready and not self.brains.spawn_safe(self):
+                self._loop.call_later(RETRY_S, self._start)
             return
         try:
             self._nursery = Nursery(self._start_process(), self._loop, self)

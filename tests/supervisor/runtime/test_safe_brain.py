@@ -14,9 +14,14 @@ class Population:
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
+        self.failures = 0
 
-    def spawn_safe(self, forker: SafeBrain) -> None:
+    def spawn_safe(self, forker: SafeBrain) -> bool:
+        if self.failures:
+            self.failures -= 1
+            return False
         self.asked.set()
+        return True
 
     def dismiss_safe(self) -> None: ...
     def spawned(self, brain: int, pid: int) -> None: ...
@@ -55,5 +60,27 @@ def test_a_nursery_that_cant_be_started_is_said_and_tried_again() -> None:
         assert said == ["safe_brain.failed"]
         safe.release()
         await asyncio.wait_for(safe.ended.wait(), WAIT_S)
+
+    asyncio.run(run())
+
+
+def test_a_safe_brain_that_could_not_be_made_is_tried_again() -> None:
+    """None came as long as its nursery lived."""
+
+    async def run() -> None:
+        safe = Watched(
+            1, lambda: os.open(os.devnull, os.O_WRONLY), asyncio.get_running_loop(), nothing_is_said
+        )
+        safe.ended = asyncio.Event()
+        population = Population()
+        population.failures = 1
+        safe.brains = population
+        safe.want()
+        await asyncio.wait_for(population.asked.wait(), WAIT_S)
+        safe.release()
+        await asyncio.wait_for(safe.ended.wait(), WAIT_S)
+
+    def nothing_is_said(level: str, event: str, /, **_fields: object) -> None:
+        raise AssertionError(f"{level} {event}")
 
     asyncio.run(run())
