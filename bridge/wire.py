@@ -214,7 +214,8 @@ class Wire:
             return
         try:
             if self._unwritten:
-                self._unwritten = self._unwritten[_send(connection, self._unwritten) :]
+                sent = _send(connection, self._unwritten)
+                self._unwritten = self._unwritten[sent:]
             if out and not self._unwritten:
                 data = b"".join(out) if len(out) > 1 else out[0]
                 out.clear()

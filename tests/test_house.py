@@ -122,3 +122,26 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         return []
+
+
+def _compiled() -> list[Path]:
+    text = ROOT.joinpath("setup.py").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"^COMPILED = (\(.*?^\))", text, re.M | re.S)
+    entries: tuple[str, ...] = ast.literal_eval(listed)
+    places = [ROOT / entry for entry in entries]
+    return [
+        path for place in places for path in ([place] if place.is_file() else place.glob("*.py"))
+    ]
+
+
+def test_no_compiled_slice_calls_what_changes_anything() -> None:
+    """mypyc makes such a call twice (docs/adr/0006)."""
+    pure = {"abs", "len", "max", "min", "tell"}
+    paths = _compiled()
+    assert len(paths) > 40
+    for path in paths:
+        for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(each, ast.Slice):
+                calls = [node for node in ast.walk(each) if isinstance(node, ast.Call)]
+                called = {ast.unparse(call.func).rpartition(".")[2] for call in calls}
+                assert called <= pure, f"{_name(path)}:{each.lineno}: {ast.unparse(each)}"
