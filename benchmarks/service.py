@@ -50,11 +50,18 @@ class Service:
     """One service. Started, stopped, killed and started again on the same data, as one likes."""
 
     def __init__(
-        self, settings: Mapping[str, object] | None = None, *, started: bool = True
+        self,
+        settings: Mapping[str, object] | None = None,
+        *,
+        started: bool = True,
+        target: str = TARGET,
+        data: Path | None = None,
     ) -> None:
-        """`settings` as on the command line; `started`: whether entering the block starts it."""
+        """`settings` as on the command line; `started`: whether entering the block starts it.
+        `data`: a directory that is there already, and stays."""
         self.folder = Path(tempfile.mkdtemp(prefix="osupervisor-bench-"))
-        self.data = self.folder / "data"
+        self.data = self.folder / "data" if data is None else data
+        self._target = target
         self._started = started
         self._mark = secrets.token_hex(8)
         self._changes = [f"--set={name}={held}" for name, held in (settings or {}).items()]
@@ -89,7 +96,7 @@ class Service:
 
     def start(self) -> float:
         """Begin to start it; returns at once, the perf_counter of that moment."""
-        command = [COMMAND, "start", TARGET, f"--data={self.data}", *self._changes]
+        command = [COMMAND, "start", self._target, f"--data={self.data}", *self._changes]
         environment = {**os.environ, MARK: self._mark}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has compiled modules
         with (self.folder / "output").open("ab") as output:
@@ -116,10 +123,16 @@ class Service:
         self.kill_all()
 
     def kill_all(self) -> None:
-        """Every process at once; none is left when this returns."""
+        """Every process at once; none is left when this returns.
+
+        Two looks must find none: one that is just being executed shows no mark for a moment.
+        """
         limit = time.monotonic() + END_S
         killed: set[int] = set()
-        while pids := self.pids():
+        looks_in_vain = 0
+        while looks_in_vain < 2:
+            pids = self.pids()
+            looks_in_vain = 0 if pids else looks_in_vain + 1
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
