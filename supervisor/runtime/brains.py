@@ -50,6 +50,8 @@ TOOK_OVER = "brain.took_over"
 class Forker(Protocol):
     """Who makes cold brains: the nursery's keeper."""
 
+    @property
+    def is_ready(self) -> bool: ...
     def spawn(self, brain: int, descriptors: list[int]) -> bool: ...
 
 
@@ -130,8 +132,8 @@ class Brains:
         if own and self._engine.core.want_fork(brain):
             self._engine.wake()
             return
-        if not self._spawn_cold(brain, self._forker):
-            self.refill_soon(REMAKE_DELAY_S)
+        if not self._spawn_cold(brain, self._forker) and self._forker.is_ready:
+            self.refill_soon(REMAKE_DELAY_S)  # one that gets ready will say so
 
     def own(self) -> list[BrainProcess]:
         """Those that run the author's code."""

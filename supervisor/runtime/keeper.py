@@ -178,6 +178,10 @@ class Keeper:
                 f" ({status_cause(status)}); {self._settings.data}/logs/nursery.log has its output"
             )
 
+    @property
+    def is_ready(self) -> bool:
+        return self.nursery is not None and self.nursery.ready
+
     def spawn(self, brain: int, descriptors: list[int]) -> bool:
         if self.nursery is None or not self.nursery.spawn(brain, descriptors):
             return False

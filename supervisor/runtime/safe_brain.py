@@ -69,6 +69,10 @@ class SafeBrain:
         """The brain has ended."""
         self._loop.call_later(RETRY_S, self._start)
 
+    @property
+    def is_ready(self) -> bool:
+        return self._nursery is not None and self._nursery.ready
+
     def spawn(self, brain: int, descriptors: Sequence[int]) -> bool:
         return self._nursery is not None and self._nursery.spawn(brain, descriptors)
 
@@ -77,7 +81,7 @@ class SafeBrain:
         if not self._wanted:
             return
         if self._nursery is not None:
-            if self._nursery.ready and not self.brains.spawn_safe(self):
+            if self.is_ready and not self.brains.spawn_safe(self):
                 self._loop.call_later(RETRY_S, self._start)
             return
         try:
