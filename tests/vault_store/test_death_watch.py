@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,15 +48,31 @@ def test_mutex_is_held_by_the_main_thread_with_the_waiters_bit(spawn: Spawn) -> 
     assert process.ask("owner") == [str(process.pid), str(0x8000_0000)]
 
 
+@pytest.fixture
+def one_cpu() -> Iterator[int]:
+    """The CPU on which this thread stays."""
+    allowed = os.sched_getaffinity(0)
+    cpu = min(allowed)
+    os.sched_setaffinity(0, {cpu})
+    yield cpu
+    os.sched_setaffinity(0, allowed)
+
+
 @pytest.mark.parametrize("megabytes", [1, 300])
-def test_death_is_reported_before_the_pidfd_does(spawn: Spawn, megabytes: int) -> None:
+def test_death_is_reported_before_the_pidfd_does(
+    spawn: Spawn, one_cpu: int, megabytes: int
+) -> None:
     """A test of order: at the wake the pidfd is still silent, as the memory is still being freed.
 
-    The wake of a small process can come in the same moment as the pidfd's, so it has some tries.
+    Who waits is woken on the CPU of the dying process, which gives way to all others: else, where
+    every CPU is busy, a small process is gone before its death is looked at. The wake can still
+    come in the same moment as the pidfd's, so it has some tries.
     """
     tries = 50 if megabytes == 1 else 5
     for _ in range(tries):
         process = spawn(megabytes)
+        os.sched_setaffinity(process.pid, {one_cpu})
+        os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
         process.kill()
         assert wait_for_death(process.reader.map, LONG_S)
         early = not process.ended()
